@@ -1,0 +1,75 @@
+"""The one tree of errors that a user can meet.
+
+KumaError
+├── BadRequest               the input cannot be read at all (HTTP 400)
+├── InvalidResource          it was read and breaks rules: carries every violation (400)
+├── Unauthenticated          credentials are missing or wrong (401)
+├── AccessDenied             known user, no right (403)
+├── NotFound                 no such resource (404)
+├── MethodNotAllowed         this control plane does not accept this write (405)
+├── AlreadyExists            a create found the key taken (409)
+├── Conflict                 an update was based on a stale version (409)
+├── TooLarge                 more input than a boundary accepts (413)
+└── Unavailable              a peer that is needed is not there now (503)
+
+Boundaries (REST, xDS, CLI) translate these; a foreign exception is translated into one of them where it enters.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: the dotted path of the field, and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class KumaError(Exception):
+    """Root of every error that is meant for the user."""
+
+
+class BadRequest(KumaError):
+    """The input cannot be understood (broken JSON, wrong types)."""
+
+
+class InvalidResource(KumaError):
+    """A resource was understood and is not valid; all violations come together."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.message}" for v in self.violations))
+
+
+class Unauthenticated(KumaError):
+    """Credentials are missing, malformed, expired, revoked or signed by somebody else."""
+
+
+class AccessDenied(KumaError):
+    """The user is known and has no right to do this."""
+
+
+class NotFound(KumaError):
+    """The resource does not exist."""
+
+
+class MethodNotAllowed(KumaError):
+    """Resources of this kind cannot be written here."""
+
+
+class AlreadyExists(KumaError):
+    """A resource of that key is stored already."""
+
+
+class Conflict(KumaError):
+    """The stored resource changed since the version the writer saw."""
+
+
+class TooLarge(KumaError):
+    """The input exceeds a limit."""
+
+
+class Unavailable(KumaError):
+    """Something the operation needs is not reachable at the moment."""

@@ -1,0 +1,119 @@
+"""What the control plane serves: rendered resources, sets of one type, and the snapshot of one proxy.
+
+A resource is serialised once. Its bytes, its version and both wire framings are shared by every snapshot and
+stream that holds it, so assembling a reply is joining references.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+TYPE_PREFIX = "type.googleapis.com/"
+CLUSTER = TYPE_PREFIX + "envoy.config.cluster.v3.Cluster"
+ENDPOINT = TYPE_PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = TYPE_PREFIX + "envoy.config.listener.v3.Listener"
+ROUTE = TYPE_PREFIX + "envoy.config.route.v3.RouteConfiguration"
+SECRET = TYPE_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
+RUNTIME = TYPE_PREFIX + "envoy.service.runtime.v3.Runtime"
+
+_EMPTY: Mapping[str, "Rendered"] = MappingProxyType({})
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    """A length-delimited protobuf field (protobuf.dev, encoding)."""
+    return bytes((number << 3 | 2,)) + _varint(len(payload)) + payload
+
+
+class Rendered:
+    """One Envoy resource as bytes. `version` is a hash of the bytes; two equal renderings are interchangeable.
+
+    `sotw` is the field `DiscoveryResponse.resources` ready to be joined, `delta` the field
+    `DeltaDiscoveryResponse.resources` (a `Resource` with name, version and the `Any`).
+    """
+
+    __slots__ = ("name", "sotw", "type_url", "value_at", "version", "_delta")
+
+    def __init__(self, type_url: str, name: str, value: bytes) -> None:
+        self.type_url = type_url
+        self.name = name
+        self.version = hashlib.blake2b(value, digest_size=8).hexdigest()
+        url = type_url.encode()
+        head = _field(1, url) + bytes((0x12,)) + _varint(len(value))
+        frame = b"\x12" + _varint(len(head) + len(value)) + head
+        self.sotw = frame + value
+        self.value_at = len(frame)
+        self._delta: bytes | None = None
+
+    @property
+    def value(self) -> bytes:
+        """The serialised message itself."""
+        return self.sotw[self.value_at :]
+
+    @property
+    def delta(self) -> bytes:
+        """The delta framing, made when the first delta stream asks."""
+        if self._delta is None:
+            # sotw = tag + len(any) + any; the same Any goes into Resource.resource (field 2) unchanged.
+            body = _field(3, self.name.encode()) + _field(1, self.version.encode()) + self.sotw
+            self._delta = b"\x12" + _varint(len(body)) + body
+        return self._delta
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rendered) and self.name == other.name and self.sotw == other.sotw
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+    def __repr__(self) -> str:
+        return f"Rendered({self.type_url.rsplit('.', 1)[-1]} {self.name} {self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSet:
+    """The resources of one type for one proxy: what it shares with its shape, and what is its own.
+
+    `shared` is one mapping object for all proxies of a shape, so two sets are compared by identity first. A name
+    stands in at most one of the two.
+    """
+
+    shared: Mapping[str, Rendered] = field(default_factory=lambda: _EMPTY)
+    own: Mapping[str, Rendered] = field(default_factory=lambda: _EMPTY)
+
+    def get(self, name: str) -> Rendered | None:
+        """The resource called `name`, or None."""
+        found = self.own.get(name)
+        return found if found is not None else self.shared.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self.shared
+
+    def __len__(self) -> int:
+        return len(self.shared) + len(self.own)
+
+    def __iter__(self) -> Iterator[Rendered]:
+        yield from self.shared.values()
+        yield from self.own.values()
+
+
+EMPTY_SET = ResourceSet()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything one proxy is to have: a set per type URL. A new snapshot shares what did not change with the old."""
+
+    sets: Mapping[str, ResourceSet] = field(default_factory=dict)
+
+    def of(self, type_url: str) -> ResourceSet:
+        """The set of one type; empty where the proxy has none."""
+        return self.sets.get(type_url, EMPTY_SET)

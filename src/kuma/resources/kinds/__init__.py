@@ -1,0 +1,1 @@
+"""The kinds that are not policies, one file each, with their validators."""
