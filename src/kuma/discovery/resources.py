@@ -41,7 +41,7 @@ class Rendered:
     `DeltaDiscoveryResponse.resources` (a `Resource` with name, version and the `Any`).
     """
 
-    __slots__ = ("name", "sotw", "type_url", "value_at", "version", "_delta")
+    __slots__ = ("_delta", "name", "sotw", "type_url", "value_at", "version")
 
     def __init__(self, type_url: str, name: str, value: bytes) -> None:
         self.type_url = type_url
