@@ -15,7 +15,8 @@ KumaError
 Boundaries (REST, xDS, CLI) translate these; a foreign exception is translated into one of them where it enters.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -28,7 +29,23 @@ class Violation:
 
 
 class KumaError(Exception):
-    """Root of every error that is meant for the user."""
+    """Root of every error that is meant for the user.
+
+    `title` is the headline a boundary prints above the message (`Failed to update a resource`): which step of a use
+    case failed. The use case sets it (see `titled`); empty means that the boundary chooses.
+    """
+
+    title: str = ""
+
+
+@contextlib.contextmanager
+def titled(title: str) -> Iterator[None]:
+    """Gives every error that leaves the block `title`, unless a step inside has named itself already."""
+    try:
+        yield
+    except KumaError as error:
+        error.title = error.title or title
+        raise
 
 
 class BadRequest(KumaError):
