@@ -53,10 +53,11 @@ class BadRequest(KumaError):
 
 
 class InvalidResource(KumaError):
-    """A resource was understood and is not valid; all violations come together."""
+    """A resource was understood and is not valid; all violations come together, under one line of summary."""
 
-    def __init__(self, violations: Iterable[Violation]) -> None:
+    def __init__(self, violations: Iterable[Violation], summary: str = "Resource is not valid") -> None:
         self.violations = tuple(violations)
+        self.summary = summary
         super().__init__("; ".join(f"{v.field}: {v.message}" for v in self.violations))
 
 
