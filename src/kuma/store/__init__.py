@@ -1,4 +1,4 @@
-"""Floor 6: where resources live and how changes to them are heard of.
+"""Floor 6: where resources live. One `Store` protocol, one implementation a file, one contract test suite for all.
 
-One protocol (`protocol.py`), one contract test suite, one file per backend.
+Writes are optimistic and ordered by one revision counter; `watch` shows them in that order.
 """
