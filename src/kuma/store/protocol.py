@@ -22,7 +22,10 @@ class Op(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write. `resource` is the new value, or the last one where it was deleted; `revision` 0 before it is applied."""
+    """One write. `resource` is the new value, or the last one where it was deleted; `revision` 0 before it is applied.
+
+    `owner` of a change to apply: None leaves the owner that the resource has, if any.
+    """
 
     op: Op
     resource: res.Resource[Any]
@@ -53,18 +56,29 @@ class Store(Protocol):
         ...
 
     async def delete(self, key: res.Key) -> None:
-        """Removes a resource and all it owns, transitively; NotFound where there is none."""
+        """Removes a resource and all it owns, transitively; NotFound where there is none.
+
+        Each removal is a change of its own; what is owned goes before its owner.
+        """
         ...
 
     async def apply(self, changes: Sequence[Change]) -> None:
-        """Carries out changes in order, all or none. Idempotent: creates overwrite, deletes of absent keys pass."""
+        """Carries out changes in order, all or none, visible together.
+
+        Idempotent: creates and updates store the resource whether or not it is there and whatever its version,
+        deletes of absent keys pass, and what would change nothing is not written. A delete cascades.
+        NotFound where an owner is absent.
+        """
         ...
 
     def watch(self, since: int | None = None) -> AsyncIterator[Change]:
         """Every change after revision `since`, in order, for ever; None means from now on.
 
         What was written before the first step of the iterator but after the call is not missed.
-        A `since` older than what the store can replay raises Conflict: list again, then watch from `revision()`.
+        A `since` that the store cannot replay (too old, or not reached yet) raises Conflict, and so does the step of
+        a watcher that fell behind by more than the store keeps: list again, then watch from `revision()`.
+        No change is lost or seen twice where nothing is awaited between `list` and `revision()`. `close` ends the
+        iterator after what there was.
         """
         ...
 

@@ -1,0 +1,93 @@
+"""How fast the stores write and list: `python bench/store.py [--seconds S] [--writers N]`.
+
+Every writer updates resources of its own, one after the other, and waits for each acknowledgement; for SQLite that
+means a synced transaction. Lists are taken from 1,000 resources, right after a write, so nothing is cached.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from kuma.resources import catalog, kind
+from kuma.resources import resource as res
+from kuma.store import memory, protocol, sqlite
+
+
+class NoteSpec(kind.Spec, frozen=True):
+    text: str = ""
+
+
+NOTE = kind.Kind("Note", "notes", kind.Scope.MESH, NoteSpec)
+SIZE = 1_500
+"""Characters a resource, about a Dataplane's JSON."""
+LISTED = 1_000
+
+
+async def writes_per_second(store: protocol.Store, writers: int, seconds: float) -> tuple[float, float]:
+    """Single writes a second, and the median wait of one in milliseconds."""
+    waits: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def write(number: int) -> None:
+        current = await store.create(res.Resource(NOTE, res.Meta("bench", f"w{number}"), NoteSpec("")))
+        while (started := time.perf_counter()) < end:
+            spec = NoteSpec(str(started) + "x" * SIZE)
+            current = await store.update(dataclasses.replace(current, spec=spec))
+            waits.append(time.perf_counter() - started)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(write(n) for n in range(writers)))
+    return len(waits) / seconds, statistics.median(waits) * 1e3
+
+
+async def list_latency(store: protocol.Store) -> float:
+    """Milliseconds to list 1,000 resources after a write."""
+    await store.apply(
+        [
+            protocol.Change(protocol.Op.CREATED, res.Resource(NOTE, res.Meta("many", f"n{n:04}"), NoteSpec("x" * SIZE)))
+            for n in range(LISTED)
+        ]
+    )
+    times = []
+    for n in range(50):
+        changed = await store.get(res.Key("Note", "many", f"n{n:04}"))
+        await store.update(dataclasses.replace(changed, spec=NoteSpec(str(n))))
+        started = time.perf_counter()
+        assert len(await store.list(NOTE, "many")) == LISTED
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1e3
+
+
+async def measure(store: protocol.Store, writers: int, seconds: float) -> tuple[float, float, float]:
+    """Writes a second, wait of a write in ms, list latency in ms."""
+    rate, wait = await writes_per_second(store, writers, seconds)
+    latency = await list_latency(store)
+    await store.close()
+    return rate, wait, latency
+
+
+def main() -> None:
+    """Prints one line a store and the ratio of their write rates."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=2.0)
+    options.add_argument("--writers", type=int, default=64)
+    options.add_argument("--folder", help="where the SQLite file goes (default: a temporary folder)")
+    chosen = options.parse_args()
+    rates = {}
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        for name in ("memory", "sqlite"):
+            store: protocol.Store = memory.MemoryStore()
+            if name == "sqlite":
+                store = sqlite.SqliteStore(Path(folder) / "bench.db", catalog.Catalog([NOTE]))
+            rate, wait, latency = asyncio.run(measure(store, chosen.writers, chosen.seconds))
+            rates[name] = rate
+            print(f"{name}: {rate:.0f} writes/s, {wait:.2f} ms a write, list of {LISTED}: {latency:.3f} ms")
+    print(f"memory:sqlite = {rates['memory'] / rates['sqlite']:.1f}:1 in writes")
+
+
+if __name__ == "__main__":
+    main()
