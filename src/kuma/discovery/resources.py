@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kuma.discovery import wire
+
 TYPE_PREFIX = "type.googleapis.com/"
 CLUSTER = TYPE_PREFIX + "envoy.config.cluster.v3.Cluster"
 ENDPOINT = TYPE_PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
@@ -18,20 +20,6 @@ SECRET = TYPE_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 RUNTIME = TYPE_PREFIX + "envoy.service.runtime.v3.Runtime"
 
 _EMPTY: Mapping[str, "Rendered"] = MappingProxyType({})
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited protobuf field (protobuf.dev, encoding)."""
-    return bytes((number << 3 | 2,)) + _varint(len(payload)) + payload
 
 
 class Rendered:
@@ -48,8 +36,8 @@ class Rendered:
         self.name = name
         self.version = hashlib.blake2b(value, digest_size=8).hexdigest()
         url = type_url.encode()
-        head = _field(1, url) + bytes((0x12,)) + _varint(len(value))
-        frame = b"\x12" + _varint(len(head) + len(value)) + head
+        head = wire.delimited(1, url) + bytes((0x12,)) + wire.varint(len(value))
+        frame = b"\x12" + wire.varint(len(head) + len(value)) + head
         self.sotw = frame + value
         self.value_at = len(frame)
         self._delta: bytes | None = None
@@ -64,8 +52,8 @@ class Rendered:
         """The delta framing, made when the first delta stream asks."""
         if self._delta is None:
             # sotw = tag + len(any) + any; the same Any goes into Resource.resource (field 2) unchanged.
-            body = _field(3, self.name.encode()) + _field(1, self.version.encode()) + self.sotw
-            self._delta = b"\x12" + _varint(len(body)) + body
+            body = wire.delimited(3, self.name.encode()) + wire.delimited(1, self.version.encode()) + self.sotw
+            self._delta = b"\x12" + wire.varint(len(body)) + body
         return self._delta
 
     def __eq__(self, other: object) -> bool:

@@ -1,0 +1,273 @@
+"""One ADS stream as a state machine: what the client asked for, what it was sent, and what it is owed now.
+
+The server feeds `receive` and `on_snapshot`, and sends what `flush` returns. The protocol's two variants share
+this core and differ in a `Face`: how a request changes a subscription, which resources an answer must hold, and how
+it is framed. Rules: Envoy's "xDS REST and gRPC protocol" page, Kuma's ordered ADS, and what real Envoys showed.
+
+A stream holds references to the sets it last answered from, never versions per resource. There is at most one
+unanswered response per type; what happens meanwhile is gathered, so a slow client skips revisions.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kuma.discovery import resources as res
+from kuma.discovery import sharing
+
+ORDER = (res.CLUSTER, res.ENDPOINT, res.SECRET, res.LISTENER, res.ROUTE, res.RUNTIME)
+"""Make before break: clusters and what they need, then what refers to clusters."""
+
+AFTER_CLUSTERS = frozenset((res.LISTENER, res.ROUTE))
+PARENTS = {res.ENDPOINT: (res.CLUSTER,), res.ROUTE: (res.LISTENER,), res.SECRET: (res.CLUSTER, res.LISTENER)}
+"""The types from which a client learns which names to ask for."""
+
+WILDCARD = "*"
+BACKOFF = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a client, of either variant. `names` is for the state of the world, the next three for delta.
+
+    `error` is code and message of a rejection; `version_info` what a reconnecting client says it has.
+    """
+
+    type_url: str
+    names: Sequence[str] = ()
+    subscribe: Sequence[str] = ()
+    unsubscribe: Sequence[str] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    version_info: str = ""
+    error: tuple[int, str] | None = None
+
+
+class Verdict(enum.Enum):
+    """What a request turned out to be."""
+
+    ASKED = "asked"
+    ACKNOWLEDGED = "acknowledged"
+    REJECTED = "rejected"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The resources of one response, before it has a nonce. `renewed`: those whose bytes are new to the client."""
+
+    resources: Sequence[res.Rendered] = ()
+    removed: Sequence[str] = ()
+    renewed: Sequence[res.Rendered] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One message to send. `head` and `tail` are the fields before and after the resources, ready for the wire."""
+
+    type_url: str
+    nonce: str
+    version: str
+    resources: Sequence[res.Rendered]
+    removed: Sequence[str]
+    head: bytes
+    tail: bytes
+    delta: bool
+
+    def parts(self) -> list[bytes]:
+        """The serialised message in pieces; resources are the shared bytes themselves."""
+        body = [r.delta for r in self.resources] if self.delta else [r.sotw for r in self.resources]
+        return [self.head, *body, self.tail]
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One type on one stream."""
+
+    type_url: str
+    names: frozenset[str] = frozenset()
+    wildcard: bool = False
+    claimed: Mapping[str, str] = field(default_factory=dict)
+    """Versions a reconnecting delta client has; forgotten with the first answer."""
+    resumed: bool = False
+    """The client came with an earlier stream's configuration."""
+    nonce: str = ""
+    sent: res.ResourceSet | None = None
+    flight: Answer | None = None
+    """The response that was neither acknowledged nor rejected yet."""
+    asked: bool = False
+    """Everything was asked for anew."""
+    again: set[str] = field(default_factory=set)
+    """Names to send though their bytes did not change."""
+    doubtful: set[str] = field(default_factory=set)
+    """Names of a rejected response: the client has the old bytes, the new ones or none."""
+    rejected: bool = False
+    retry_at: float | None = None
+
+    def wants(self, name: str) -> bool:
+        """Whether the client is subscribed to `name`."""
+        return self.wildcard or name in self.names
+
+
+class Face(Protocol):
+    """What tells the two variants of the protocol apart. `covering`: see `Machine._incomplete`."""
+
+    covering: bool
+
+    def subscribe(self, sub: Subscription, request: Request, shared: sharing.Sharing, *, first: bool) -> None:
+        """Applies what a request that is not stale says about names; marks what must be sent because of it."""
+        ...
+
+    def repeat(self, sub: Subscription, request: Request, shared: sharing.Sharing) -> None:
+        """Applies a request that acknowledges nothing."""
+        ...
+
+    def stale(self, sub: Subscription, request: Request, shared: sharing.Sharing) -> None:
+        """Applies a request whose nonce is not the last one."""
+        ...
+
+    def answer(
+        self, sub: Subscription, target: res.ResourceSet, difference: sharing.Difference, shared: sharing.Sharing
+    ) -> Answer | None:
+        """What to send, so that the client has `target`; None when it has it already."""
+        ...
+
+    def response(self, type_url: str, nonce: str, version: str, answer: Answer, identifier: str) -> Response:
+        """The answer as a message."""
+        ...
+
+
+class Machine:
+    """The state of one stream. Not for use by two tasks at once."""
+
+    def __init__(self, face: Face, shared: sharing.Sharing, identifier: str, backoff: float = BACKOFF) -> None:
+        """`identifier` names the control plane in responses, `backoff` is the wait after a rejection in seconds."""
+        self._face = face
+        self._shared = shared
+        self._identifier = identifier
+        self._backoff = backoff
+        self._subscriptions: dict[str, Subscription] = {}
+        self._nonce = 0
+        self.snapshot: res.Snapshot | None = None
+
+    @property
+    def due(self) -> float | None:
+        """The time of the next re-send after a rejection, on the clock of `receive`; None without one."""
+        waiting = [s.retry_at for s in self._subscriptions.values() if s.retry_at is not None and not self._blocked(s)]
+        return min(waiting, default=None)
+
+    def receive(self, request: Request, now: float) -> Verdict:
+        """Takes in one request; `now` is in seconds, on any steady clock. Call `flush` afterwards."""
+        sub = self._subscriptions.get(request.type_url)
+        if sub is None:
+            sub = self._subscriptions[request.type_url] = Subscription(request.type_url)
+            self._face.subscribe(sub, request, self._shared, first=True)
+            return Verdict.ASKED
+        if request.nonce and request.nonce != sub.nonce:
+            self._face.stale(sub, request, self._shared)
+            return Verdict.STALE
+        if not request.nonce or sub.flight is None:
+            # An acknowledged nonce a second time is Envoy asking anew: a cluster that warms up waits 15 s otherwise.
+            self._face.repeat(sub, request, self._shared)
+            return Verdict.ASKED
+        answered, sub.flight = sub.flight, None
+        if request.error is None:
+            sub.rejected, sub.retry_at = False, None
+            verdict = Verdict.ACKNOWLEDGED
+        else:
+            sub.rejected, sub.retry_at = True, now + self._backoff
+            sub.doubtful.update(r.name for r in answered.resources)
+            sub.doubtful.update(answered.removed)
+            verdict = Verdict.REJECTED
+        self._face.subscribe(sub, request, self._shared, first=False)
+        return verdict
+
+    def on_snapshot(self, snapshot: res.Snapshot) -> None:
+        """Replaces what the client is to have; earlier snapshots that were not sent yet are skipped."""
+        self.snapshot = snapshot
+
+    def flush(self, now: float) -> list[Response]:
+        """What may be sent now, in order. Each response counts as sent: call it only when ready to write."""
+        if self.snapshot is None:
+            return []
+        responses = []
+        for sub in self._in_order():
+            if self._blocked(sub):
+                continue
+            response = self._answer(sub, self.snapshot.of(sub.type_url), now)
+            if response is not None:
+                responses.append(response)
+        return responses
+
+    def _in_order(self) -> Iterable[Subscription]:
+        subs = self._subscriptions
+        yield from (subs[url] for url in ORDER if url in subs)
+        yield from (sub for url, sub in subs.items() if url not in ORDER)
+
+    def _blocked(self, sub: Subscription) -> bool:
+        """Whether the client must answer something first.
+
+        Envoy holds back the acknowledgement of clusters until they are warm: only then may listeners name them. A
+        client without any listeners yet has nothing to break.
+        """
+        if sub.flight is not None:
+            return True
+        if sub.type_url not in AFTER_CLUSTERS or not (sub.nonce or sub.resumed):
+            return False
+        clusters = self._subscriptions.get(res.CLUSTER)
+        return clusters is not None and clusters.flight is not None
+
+    def _answer(self, sub: Subscription, target: res.ResourceSet, now: float) -> Response | None:
+        if sub.sent is None and self._incomplete(sub, target):
+            return None
+        difference = sharing.NO_DIFFERENCE if sub.sent is None else self._shared.difference(sub.sent, target)
+        if sub.retry_at is not None:
+            if now < sub.retry_at and not self._news(sub, difference):
+                return None
+            sub.retry_at = None
+        answer = self._face.answer(sub, target, difference, self._shared)
+        sub.sent, sub.asked, sub.claimed = target, False, {}
+        sub.again.clear()
+        sub.doubtful.clear()
+        if answer is None:
+            return None
+        sub.flight = answer
+        self._nonce += 1
+        sub.nonce = str(self._nonce)
+        if sub.type_url == res.CLUSTER:
+            self._endpoints_follow(answer.renewed)
+        return self._face.response(
+            sub.type_url, sub.nonce, self._shared.version(target), answer, identifier=self._identifier
+        )
+
+    def _news(self, sub: Subscription, difference: sharing.Difference) -> bool:
+        """Whether there is more to send than what was rejected."""
+        return (
+            sub.asked
+            or bool(sub.again)
+            or any(sub.wants(r.name) for r in difference.changed)
+            or any(sub.wants(name) for name in difference.removed)
+        )
+
+    def _incomplete(self, sub: Subscription, target: res.ResourceSet) -> bool:
+        """Whether the first answer waits, because the client is about to ask for more names (state of the world only).
+
+        Kuma answers once the names cover all resources of the type. We do not wait for names that the client cannot
+        know: its parent type was rejected, or the client is on its way through the clusters before the listeners.
+        """
+        if not self._face.covering or sub.wildcard:
+            return False
+        if sub.names.issuperset(target.shared) and sub.names.issuperset(target.own):
+            return False
+        parents = [self._subscriptions.get(url) for url in PARENTS.get(sub.type_url, ())]
+        if any(parent is not None and parent.rejected for parent in parents):
+            return False
+        warming = sub.type_url == res.SECRET and res.CLUSTER in self._subscriptions
+        return not (warming and res.LISTENER not in self._subscriptions)
+
+    def _endpoints_follow(self, clusters: Sequence[res.Rendered]) -> None:
+        """A cluster that changed warms up anew and waits for its endpoints, though those did not change."""
+        endpoints = self._subscriptions.get(res.ENDPOINT)
+        if endpoints is not None:
+            endpoints.again.update(cluster.name for cluster in clusters if endpoints.wants(cluster.name))
