@@ -17,7 +17,7 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import mesh
 from kuma.security import certificates
 from kuma.servers.agents import deps as needs
-from kuma.servers.agents import facts
+from kuma.servers.agents import facts, offered
 
 TOKEN_MISSING = (
     "Dataplane Token is required. Generate token using 'kumactl generate dataplane-token > /path/file' "
@@ -128,13 +128,10 @@ async def _proxy_and_mesh(request: requests.Request, deps: needs.Deps) -> tuple[
 
 async def _offered(request: requests.Request, deps: needs.Deps) -> tuple[res.Resource[Any], mesh.Mesh | None]:
     """The definition that the agent brought. It is not stored here: that happens when its stream opens."""
-    expected = facts.KINDS[request.kind_of_proxy]
     try:
-        proxy = deps.parse_resource(request.dataplane_resource)
+        proxy = offered.read_offered(request.dataplane_resource, facts.KINDS[request.kind_of_proxy], deps.catalog)
     except errors.InvalidResource as error:
         raise Unprocessable(str(error)) from error
-    if proxy.kind.name != expected:
-        raise errors.BadRequest(f'invalid proxy resource type "{proxy.kind.name}", expected {expected}')
     if facts.has_outbounds_despite_redirection(proxy, request):
         raise Unprocessable("outbound: should be empty since dataplane is in Transparent Proxying mode")
     if request.kind_of_proxy != requests.DATAPLANE:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kuma.envoy import bootstrap
+from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -27,14 +28,13 @@ def _ignore(path: str, status: int) -> None:
 class Deps:
     """Injected by wiring.
 
-    `parse_resource` turns a definition (YAML or JSON in REST form) into a validated resource; it raises BadRequest
-    where it cannot be read and InvalidResource with every violation. `goodbye` takes the proxy at a key out of
+    `catalog` knows the kinds of proxies. `goodbye` takes the proxy at a key out of
     service on behalf of the holder of a token; it raises Unauthenticated, AccessDenied or NotFound. `certificate` is
     the PEM chain that the data plane port shows. `observe` is told the path and status of every answer.
     """
 
     resources: Resources
-    parse_resource: Callable[[str], res.Resource[Any]]
+    catalog: catalogs.Catalog
     goodbye: Callable[[res.Key, str], Awaitable[None]]
     certificate: bytes
     params: bootstrap.Params = field(default_factory=bootstrap.Params)

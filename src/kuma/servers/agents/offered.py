@@ -1,0 +1,55 @@
+"""Reads the definition of a proxy that an agent brings along.
+
+Agents send JSON; Kuma's contract also allows YAML. Nobody has proved who they are yet at this point, so aliases,
+by which a short YAML text unfolds into a huge document, are refused.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from kuma.base import errors
+from kuma.resources import catalog as catalogs
+from kuma.resources import codec
+from kuma.resources import resource as res
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_offered(text: str, kind_name: str, catalog: catalogs.Catalog) -> res.Resource[Any]:
+    """The valid resource of kind `kind_name` in a definition.
+
+    BadRequest where it cannot be read or is of another kind, InvalidResource with every violation.
+    """
+    document = _parsed(text)
+    if document.get("type") != kind_name:
+        raise errors.BadRequest(f'invalid proxy resource type "{document.get("type", "")}", expected {kind_name}')
+    kind = catalog.find(kind_name)
+    if kind is None:
+        raise errors.BadRequest(f"{kind_name} is not known to this control plane")
+    proxy = codec.decode(kind, document)
+    violations = tuple(kind.validate(proxy))
+    if violations:
+        raise errors.InvalidResource(violations)
+    return proxy
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    try:
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        document = _parsed_yaml(text)
+    if not isinstance(document, dict):
+        raise errors.BadRequest("the proxy resource is not an object")
+    return document
+
+
+def _parsed_yaml(text: str) -> Any:
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
+            raise errors.BadRequest("the proxy resource must not contain YAML aliases")
+        return yaml.load(text, Loader=_LOADER)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise errors.BadRequest(f"the proxy resource is not JSON or YAML: {error}") from error
