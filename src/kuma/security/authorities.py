@@ -29,9 +29,7 @@ ENVOY_ADMIN_CA = "Envoy Admin CA"
 
 _NOT_CA = "basic constraint 'CA' must be set to 'true' (see X509-SVID: 4.1. Basic Constraints)"
 _NO_CERT_SIGN = "key usage extension 'keyCertSign' must be set (see X509-SVID: 4.3. Key Usage)"
-_KEY_AGREEMENT = (
-    "key usage extension 'keyAgreement' must NOT be set (see X509-SVID: Appendix A. X.509 Field Reference)"
-)
+_KEY_AGREEMENT = "key usage extension 'keyAgreement' must NOT be set (see X509-SVID: Appendix A. X.509 Field Reference)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +76,7 @@ def key_usage(
     )
 
 
-def new_mesh_root(
-    mesh: str, now: datetime, rsa_bits: int = 0, lifetime: timedelta = ROOT_LIFETIME
-) -> keys.KeyPair:
+def new_mesh_root(mesh: str, now: datetime, rsa_bits: int = 0, lifetime: timedelta = ROOT_LIFETIME) -> keys.KeyPair:
     """The root of a builtin backend: subject O=Kuma, OU=Mesh, CN=<mesh>, URI SAN `spiffe://<mesh>`, no EKU.
 
     With `rsa_bits` the key is RSA of that size (slow: call it in a thread), else ECDSA P-256.

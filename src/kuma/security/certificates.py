@@ -139,9 +139,7 @@ def _leaf(
     )
 
 
-def self_signed(
-    hosts: Sequence[str], now: datetime, *, client: bool = False, rsa: bool = False
-) -> keys.KeyPair:
+def self_signed(hosts: Sequence[str], now: datetime, *, client: bool = False, rsa: bool = False) -> keys.KeyPair:
     """A certificate that is its own CA, for `hosts` (names and IP addresses), valid ten years.
 
     Serves the control plane's ports when no certificate is configured, and `kumactl generate tls-certificate`.

@@ -1,0 +1,160 @@
+"""Asks a proxy's Envoy what it has: config dump, statistics, clusters, over the admin listener with mutual TLS.
+
+The proxy proves that it is the one at that address, the control plane proves that it is `kuma-cp`; both certificates
+come from `admin_certificates`. Answers are bounded in size and time, because the other end may be anything.
+"""
+
+import asyncio
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import httptools
+
+from kuma.base import errors
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane as dataplanes
+from kuma.security import keys, redaction
+from kuma.services import admin_certificates
+
+DEFAULT_PORT = 9901
+TIMEOUT = 10.0
+"""Seconds for one whole answer."""
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes. A config dump of a proxy with a thousand clusters is about 10 MB."""
+
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Contexts:
+    """A TLS context and the pair it was made for."""
+
+    client: keys.KeyPair
+    context: ssl.SSLContext
+
+
+class _Answer:
+    """Collects one HTTP/1.1 response as `httptools` reports it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.body = bytearray()
+        self.is_complete = False
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+        if len(self.body) > self._limit:
+            raise errors.TooLarge(f"Envoy's answer is larger than {self._limit} bytes")
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class EnvoyAdmin:
+    """Reads from proxies. `default_port` is used by Dataplanes that do not set `networking.admin.port`.
+
+    Every method raises Unavailable, saying why, when the proxy does not answer within `timeout` seconds or not with
+    200, and TooLarge when it answers with more than `max_answer` bytes.
+    """
+
+    def __init__(
+        self,
+        certificates: admin_certificates.AdminCertificates,
+        default_port: int = DEFAULT_PORT,
+        timeout: float = TIMEOUT,
+        max_answer: int = MAX_ANSWER,
+    ) -> None:
+        self._certificates = certificates
+        self._default_port = default_port
+        self._timeout = timeout
+        self._max_answer = max_answer
+        self._contexts: _Contexts | None = None
+
+    async def config_dump(
+        self, dataplane: res.Resource[dataplanes.Dataplane], include_eds: bool = False, port: int = 0
+    ) -> bytes:
+        """`/config_dump`, JSON, without tokens and private keys. `port` overrides where the proxy is known to differ."""
+        path = "/config_dump?include_eds" if include_eds else "/config_dump"
+        return redaction.redact_config_dump(await self._get(dataplane, path, port))
+
+    async def stats(self, dataplane: res.Resource[dataplanes.Dataplane], query: str = "", port: int = 0) -> bytes:
+        """`/stats`, one `name: value` a line, or as `query` (`format=json`) says."""
+        return await self._get(dataplane, f"/stats?{query}" if query else "/stats", port)
+
+    async def clusters(self, dataplane: res.Resource[dataplanes.Dataplane], query: str = "", port: int = 0) -> bytes:
+        """`/clusters`, text, or as `query` (`format=json`) says."""
+        return await self._get(dataplane, f"/clusters?{query}" if query else "/clusters", port)
+
+    async def _get(self, dataplane: res.Resource[dataplanes.Dataplane], path: str, port: int) -> bytes:
+        addresses = admin_certificates.addresses_of(dataplane.spec)
+        if not addresses:
+            raise errors.Unavailable(f'Dataplane "{dataplane.meta.name}" has no address')
+        address = addresses[-1]  # the advertised one, where there is one
+        own = dataplane.spec.networking.admin if dataplane.spec.networking else None
+        target_port = port or (own.port if own and own.port else self._default_port)
+        who = f'Envoy of "{dataplane.meta.name}" at {address}:{target_port}'
+        context = await self._tls()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await _fetch(address, target_port, path, context, self._max_answer)
+        except TimeoutError:
+            raise errors.Unavailable(f"{who} did not answer within {self._timeout:g} s") from None
+        except ssl.SSLCertVerificationError as failure:
+            raise errors.Unavailable(f"{who} did not prove its identity: {failure.verify_message}") from None
+        except (OSError, httptools.HttpParserError, EOFError) as failure:
+            raise errors.Unavailable(f"could not read from {who}: {failure}") from None
+
+    async def _tls(self) -> ssl.SSLContext:
+        client = await self._certificates.client()
+        if self._contexts is None or self._contexts.client is not client:
+            context = client_context(client, await self._certificates.trust())
+            self._contexts = _Contexts(client, context)
+        return self._contexts.context
+
+
+def client_context(client: keys.KeyPair, trusted_pem: bytes) -> ssl.SSLContext:
+    """TLS 1.2 and up, with a client certificate, trusting nothing but `trusted_pem`, names verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=trusted_pem.decode())
+    # The ssl module reads a private key from a file alone; this one is ours (0600) and gone with the block.
+    with tempfile.TemporaryDirectory(prefix="kuma-cp-") as folder:
+        path = Path(folder) / "pair.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(client.cert_pem + client.key_pem)
+        context.load_cert_chain(path)
+    return context
+
+
+async def _fetch(address: str, port: int, path: str, context: ssl.SSLContext, limit: int) -> bytes:
+    """The body of a 200 answer. OSError and EOFError where the connection fails, Unavailable for another status."""
+    reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=address)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode("ascii"))
+        await writer.drain()
+        answer = _Answer(limit)
+        parser = httptools.HttpResponseParser(answer)
+        while not answer.is_complete:
+            part = await reader.read(_CHUNK)
+            if not part:
+                break
+            _feed(parser, part)
+        if not answer.is_complete and not answer.body:
+            raise EOFError("the connection was closed before an answer came")
+        if parser.get_status_code() != 200:
+            raise errors.Unavailable(f"Envoy answered {path} with status {parser.get_status_code()}")
+        return bytes(answer.body)
+    finally:
+        writer.close()
+
+
+def _feed(parser: httptools.HttpResponseParser, part: bytes) -> None:
+    """Feeds the parser and gives back what a callback raised, which the parser wraps."""
+    try:
+        parser.feed_data(part)
+    except httptools.HttpParserCallbackError as failure:
+        cause = failure.__context__
+        raise cause if isinstance(cause, errors.KumaError) else failure from None
