@@ -1,0 +1,80 @@
+"""Envoy's admin API and the agent's readiness, reachable on the proxy's address for those who may.
+
+`/ready` is open; everything else needs the control plane's client certificate (Kuma's documentation, "Envoy admin").
+"""
+
+from dataclasses import dataclass
+
+from kuma.compiler import listeners
+from kuma.envoy import api, clusters, http, names, sockets, tls
+from kuma.plan import nodes, proxy
+from kuma.resources import resource as res
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCertificate:
+    """PEMs of the admin listener: the server's own pair, and the CA of the control plane's client certificate."""
+
+    certificate: bytes
+    key: bytes
+    ca: bytes
+
+
+def admin_nodes(
+    subject: proxy.ProxyFacts, certificate: AdminCertificate | None
+) -> tuple[list[nodes.ListenerNode], list[nodes.ClusterNode]]:
+    """The admin listener and the two clusters behind it; nothing where the proxy has no admin port.
+
+    There is no listener where Envoy's admin already occupies that address, and none before there is a certificate.
+    """
+    admin = subject.admin
+    networking = subject.spec.networking
+    if not admin.port or networking is None:
+        return [], []
+    unified = subject.has(proxy.UNIFIED_NAMING)
+    own, ready = names.admin(unified), names.readiness(unified)
+    admin_address = _loopback(admin.address)
+    target = sockets.pipe_address(admin.socket) if admin.socket else sockets.socket_address(admin_address, admin.port)
+    behind = [_cluster(own, target)]
+    if admin.readiness_port:
+        behind.append(_cluster(ready, sockets.socket_address(admin_address, admin.readiness_port)))
+    author = res.ref_to(subject.resource)
+    made = []
+    taken = networking.address == admin_address
+    if certificate is not None and not taken and admin.readiness_port:
+        made.append(_listener(subject, networking.address, certificate, own, ready))
+    for node in [*behind, *made]:
+        nodes.add_authors(node, [author])
+    return made, behind
+
+
+def _loopback(address: str) -> str:
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+
+
+def _cluster(name: str, address: api.Message) -> nodes.ClusterNode:
+    message = clusters.cluster(name, "STATIC")
+    message.load_assignment.CopyFrom(sockets.static_assignment(name, address))
+    return nodes.ClusterNode(name, message)
+
+
+def _listener(
+    subject: proxy.ProxyFacts, address: str, certificate: AdminCertificate, own: str, ready: str
+) -> nodes.ListenerNode:
+    message = listeners.tcp_listener(own, address, subject.admin.port, api.INBOUND)
+    if subject.has(proxy.REUSE_PORT):
+        message.enable_reuse_port.value = True
+    listeners.add_tls_inspector(message)
+    secured = _chain(own, ready, with_admin=True)
+    secured.match = api.FilterChainMatch(transport_protocol="tls")
+    secured.tls = tls.admin_downstream(certificate.certificate, certificate.key, certificate.ca)
+    return nodes.ListenerNode(own, message, [_chain(own, ready, with_admin=False), secured])
+
+
+def _chain(own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:
+    manager = http.connection_manager(names.sanitize_stat(own), local_only=True)
+    host = http.routes(manager.route_config, "", own)
+    http.prefix_route(host, "/ready", ready, rewrite="/ready")
+    if with_admin:
+        http.prefix_route(host, "/", own, rewrite="/")
+    return nodes.ChainNode(http=manager)

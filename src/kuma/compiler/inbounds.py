@@ -1,0 +1,145 @@
+"""Inbounds of a sidecar: a listener that peers dial, and the cluster of the application behind it.
+
+Timeouts are what Kuma delivers where no MeshTimeout applies. Source: Envoy's listener and cluster API.
+"""
+
+from collections.abc import Iterable
+
+from kuma.base import labels
+from kuma.compiler import listeners
+from kuma.envoy import api, clusters, http, names, sockets, tls
+from kuma.mesh import endpoints, view
+from kuma.plan import nodes, proxy
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane
+
+IDLE_SECONDS = 3600.0
+GRPC_IDLE_SECONDS = 7200.0
+STREAM_IDLE_SECONDS = 3600.0
+ROUTE_TIMEOUT_SECONDS = 15.0
+ROUTE_IDLE_SECONDS = 1800.0
+RESERVED_PORT = 49151
+"""Port of inbounds that stand for a workload without a service; nothing listens there."""
+TRANSPARENT_SOURCE = {False: "127.0.0.6", True: "::6"}
+
+
+def facts(subject: proxy.ProxyFacts) -> Iterable[nodes.InboundFacts]:
+    """The inbounds of a proxy that get a listener."""
+    networking = subject.spec.networking
+    if networking is None:
+        return
+    for inbound in networking.inbound:
+        if inbound.port == RESERVED_PORT or inbound.state == dataplane.InboundState.IGNORED:
+            continue
+        address = inbound.address or networking.address
+        yield nodes.InboundFacts(
+            service=inbound.tags.get(labels.SERVICE_TAG, ""),
+            section=inbound.section,
+            address=address,
+            port=inbound.port,
+            workload_address=inbound.service_address or address,
+            workload_port=inbound.service_port or inbound.port,
+            protocol=_protocol(endpoints.protocol_of(inbound)),
+            tags=tuple(sorted(inbound.tags.items())),
+        )
+
+
+def _protocol(name: str) -> nodes.Protocol:
+    try:
+        return nodes.Protocol(name)
+    except ValueError:
+        return nodes.Protocol.TCP
+
+
+def node(picture: view.MeshView, subject: proxy.ProxyFacts, inbound: nodes.InboundFacts) -> nodes.InboundNode:
+    """The skeleton of one inbound, before any policy."""
+    unified = is_unified(picture, subject)
+    cluster = _cluster(subject, inbound, unified)
+    listener = _listener(picture, subject, inbound, cluster.name, unified)
+    author = res.ref_to(subject.resource)
+    nodes.add_authors(cluster, [author])
+    nodes.add_authors(listener, [author, res.ref_to(picture.resource)])
+    return nodes.InboundNode(inbound, listener, cluster)
+
+
+def is_unified(picture: view.MeshView, subject: proxy.ProxyFacts) -> bool:
+    """Whether resources carry unified names: the agent asked for it and the mesh has no legacy destinations."""
+    return subject.has(proxy.UNIFIED_NAMING) and picture.is_exclusive
+
+
+def _cluster(subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, unified: bool) -> nodes.ClusterNode:
+    name = names.inbound_cluster(inbound.workload_port, inbound.section, unified)
+    message = clusters.cluster(name, "STATIC")
+    address = sockets.socket_address(inbound.workload_address, inbound.workload_port)
+    message.load_assignment.CopyFrom(sockets.static_assignment(name, address))
+    is_local = inbound.workload_address in ("127.0.0.1", "::1")
+    if subject.redirect.enabled and not is_local:
+        clusters.bind_to(message, TRANSPARENT_SOURCE[":" in inbound.workload_address])
+    options = None
+    if inbound.protocol.is_http:
+        options = http.upstream_options(http2=inbound.protocol != nodes.Protocol.HTTP)
+        if inbound.protocol == nodes.Protocol.GRPC:
+            options.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(GRPC_IDLE_SECONDS))
+        else:
+            http.set_lifetimes(options, IDLE_SECONDS)
+    return nodes.ClusterNode(name, message, http=options)
+
+
+def _listener(
+    picture: view.MeshView,
+    subject: proxy.ProxyFacts,
+    inbound: nodes.InboundFacts,
+    cluster: str,
+    unified: bool,
+) -> nodes.ListenerNode:
+    name = names.inbound_listener(inbound.address, inbound.port, inbound.section, unified)
+    message = listeners.tcp_listener(name, inbound.address, inbound.port, api.INBOUND)
+    if subject.has(proxy.REUSE_PORT):
+        message.enable_reuse_port.value = True
+    if subject.redirect.enabled:
+        message.bind_to_port.value = False
+    listeners.set_tags(message, dict(inbound.tags) or {"kuma.io/unified-name": f"self_inbound_dp_{inbound.section}"})
+    if unified:
+        message.stat_prefix = name
+    out = nodes.ListenerNode(name, message)
+
+    def chain(secured: bool, match: api.Message | None = None) -> nodes.ChainNode:
+        made = _chain(subject, inbound, name, cluster, unified)
+        made.match = match
+        made.tls = tls.downstream(picture.name, unified) if secured else None
+        return made
+
+    if picture.backend is None:
+        out.chains.append(chain(secured=False))
+    elif not picture.is_permissive:
+        out.chains.append(chain(secured=True))
+    else:
+        listeners.add_tls_inspector(message)
+        out.chains += [
+            chain(secured=False, match=api.FilterChainMatch(transport_protocol="raw_buffer")),
+            chain(secured=False, match=api.FilterChainMatch(transport_protocol="tls")),
+            chain(secured=True, match=api.FilterChainMatch(transport_protocol="tls", application_protocols=[tls.ALPN])),
+        ]
+    return out
+
+
+def _chain(
+    subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, listener: str, cluster: str, unified: bool
+) -> nodes.ChainNode:
+    if not inbound.protocol.is_http:
+        tcp = api.TcpProxy(stat_prefix=names.sanitize_stat(cluster), cluster=cluster)
+        tcp.idle_timeout.CopyFrom(api.seconds(IDLE_SECONDS))
+        return nodes.ChainNode(tcp=tcp)
+    manager = http.connection_manager(names.sanitize_stat(cluster), ipv6=subject.ipv6)
+    manager.forward_client_cert_details = api.SANITIZE_SET
+    manager.set_current_client_cert_details.uri = True
+    manager.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(0))
+    manager.request_headers_timeout.CopyFrom(api.seconds(0))
+    manager.stream_idle_timeout.CopyFrom(api.seconds(STREAM_IDLE_SECONDS))
+    name = names.inbound_route(inbound.service or listener, inbound.section, unified)
+    host = http.routes(manager.route_config, name, name if unified else inbound.service or listener)
+    manager.route_config.request_headers_to_remove.append("x-kuma-tags")
+    route = http.prefix_route(host, "/", cluster)
+    route.route.timeout.CopyFrom(api.seconds(ROUTE_TIMEOUT_SECONDS))
+    route.route.idle_timeout.CopyFrom(api.seconds(ROUTE_IDLE_SECONDS))
+    return nodes.ChainNode(http=manager, http_filters=listeners.http_filters(inbound.protocol))

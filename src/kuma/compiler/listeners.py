@@ -1,0 +1,34 @@
+"""What listeners of several generators share."""
+
+from collections.abc import Mapping
+
+from kuma.envoy import api, http, sockets
+from kuma.plan import nodes
+
+TAGS = "io.kuma.tags"
+TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+
+
+def tcp_listener(name: str, address: str, port: int, direction: int) -> api.Message:
+    """A listener on an address, without chains."""
+    out = api.Listener(name=name, traffic_direction=direction)
+    out.address.CopyFrom(sockets.socket_address(address, port))
+    return out
+
+
+def set_tags(message: api.Message, tags: Mapping[str, str]) -> None:
+    """Writes tags into the listener's metadata, where access logs and patches find them."""
+    message.metadata.filter_metadata[TAGS].update(dict(sorted(tags.items())))
+
+
+def add_tls_inspector(message: api.Message) -> None:
+    """Lets filter chains be chosen by TLS, SNI and ALPN."""
+    inspector = message.listener_filters.add(name=TLS_INSPECTOR)
+    inspector.typed_config.CopyFrom(api.pack(api.TlsInspector()))
+
+
+def http_filters(protocol: nodes.Protocol) -> list[nodes.FilterNode]:
+    """The HTTP filters that a chain of this protocol has before any policy; the router is added when rendering."""
+    if protocol == nodes.Protocol.GRPC:
+        return [nodes.FilterNode(nodes.Stage.STATISTICS, http.GRPC_STATS, http.grpc_stats())]
+    return []

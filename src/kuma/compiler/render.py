@@ -1,0 +1,56 @@
+"""Nodes into bytes: each is packed once, filters in the order of their stages."""
+
+from kuma.discovery import resources as xds
+from kuma.envoy import api, http, tls
+from kuma.plan import nodes
+
+TCP_PROXY = "envoy.filters.network.tcp_proxy"
+
+
+def listener(node: nodes.ListenerNode) -> xds.Rendered:
+    """A listener with all its chains."""
+    message = node.message
+    for chain in node.chains:
+        _chain(message.filter_chains.add(), chain)
+    return _rendered(xds.LISTENER, node.name, message)
+
+
+def _chain(out: api.Message, chain: nodes.ChainNode) -> None:
+    if chain.match is not None:
+        out.filter_chain_match.CopyFrom(chain.match)
+    if chain.tls is not None:
+        out.transport_socket.CopyFrom(tls.socket(chain.tls))
+    for each in sorted(chain.filters, key=lambda node: node.stage):
+        out.filters.add(name=each.name).typed_config.CopyFrom(api.pack(each.message))
+    if chain.http is not None:
+        manager = chain.http
+        for each in sorted(chain.http_filters, key=lambda node: node.stage):
+            manager.http_filters.add(name=each.name).typed_config.CopyFrom(api.pack(each.message))
+        manager.http_filters.add(name=http.ROUTER).typed_config.CopyFrom(api.pack(http.router()))
+        out.filters.add(name=http.CONNECTION_MANAGER).typed_config.CopyFrom(api.pack(manager))
+    if chain.tcp is not None:
+        out.filters.add(name=TCP_PROXY).typed_config.CopyFrom(api.pack(chain.tcp))
+
+
+def cluster(node: nodes.ClusterNode) -> xds.Rendered:
+    """A cluster with its protocol options and TLS context."""
+    message = node.message
+    if node.http is not None:
+        message.typed_extension_protocol_options[http.PROTOCOL_OPTIONS].CopyFrom(api.pack(node.http))
+    if node.tls is not None:
+        message.transport_socket.CopyFrom(tls.socket(node.tls))
+    return _rendered(xds.CLUSTER, node.name, message)
+
+
+def assignment(message: api.Message) -> xds.Rendered:
+    """The endpoints of a cluster."""
+    return _rendered(xds.ENDPOINT, message.cluster_name, message)
+
+
+def secret(message: api.Message) -> xds.Rendered:
+    """A secret."""
+    return _rendered(xds.SECRET, message.name, message)
+
+
+def _rendered(type_url: str, name: str, message: api.Message) -> xds.Rendered:
+    return xds.Rendered(type_url, name, message.SerializeToString(deterministic=True))

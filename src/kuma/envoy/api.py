@@ -1,0 +1,105 @@
+"""Short names for the Envoy messages that we build.
+
+Importing a protobuf module costs time and memory, so only what is used stands here. Every message is an Envoy v3
+message (envoyproxy.io, API reference); attributes are Envoy's own names.
+"""
+
+from typing import Any
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, extension_pb2, health_check_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
+from envoy.extensions.matching.common_inputs.ssl.v3 import ssl_inputs_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from envoy.type.matcher.v3 import string_pb2
+from google.protobuf import any_pb2, duration_pb2
+from xds.core.v3 import extension_pb2 as xds_extension_pb2
+from xds.type.matcher.v3 import matcher_pb2
+from xds.type.matcher.v3 import regex_pb2 as xds_regex_pb2
+from xds.type.matcher.v3 import string_pb2 as xds_string_pb2
+
+Message = Any
+"""Some protobuf message; the generated modules carry no types of their own."""
+
+AccessLog = accesslog_pb2.AccessLog
+Address = address_pb2.Address
+AnyMessage = any_pb2.Any
+Cluster = cluster_pb2.Cluster
+ClusterLoadAssignment = endpoint_pb2.ClusterLoadAssignment
+DownstreamTlsContext = tls_pb2.DownstreamTlsContext
+Duration = duration_pb2.Duration
+Filter = listener_components_pb2.Filter
+FilterChain = listener_components_pb2.FilterChain
+FilterChainMatch = listener_components_pb2.FilterChainMatch
+GrpcStats = grpc_stats_pb2.FilterConfig
+HttpConnectionManager = http_connection_manager_pb2.HttpConnectionManager
+HttpFilter = http_connection_manager_pb2.HttpFilter
+HttpProtocolOptions = http_protocol_options_pb2.HttpProtocolOptions
+HttpRbac = http_rbac_pb2.RBAC
+LbEndpoint = endpoint_components_pb2.LbEndpoint
+Listener = listener_pb2.Listener
+ListenerFilter = listener_components_pb2.ListenerFilter
+LocalityLbEndpoints = endpoint_components_pb2.LocalityLbEndpoints
+Matcher = matcher_pb2.Matcher
+Metadata = base_pb2.Metadata
+NetworkRbac = network_rbac_pb2.RBAC
+Permission = rbac_pb2.Permission
+Principal = rbac_pb2.Principal
+RbacAction = rbac_pb2.Action
+RbacRules = rbac_pb2.RBAC
+RouteConfiguration = route_pb2.RouteConfiguration
+Router = router_pb2.Router
+Secret = secret_pb2.Secret
+SdsSecretConfig = secret_pb2.SdsSecretConfig
+ServerNameInput = network_inputs_pb2.ServerNameInput
+StringMatcher = string_pb2.StringMatcher
+SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
+TcpProxy = tcp_proxy_pb2.TcpProxy
+TlsInspector = tls_inspector_pb2.TlsInspector
+TransportSocket = base_pb2.TransportSocket
+TypedExtensionConfig = extension_pb2.TypedExtensionConfig
+UpstreamTlsContext = tls_pb2.UpstreamTlsContext
+UriSanInput = ssl_inputs_pb2.UriSanInput
+VirtualHost = route_components_pb2.VirtualHost
+XdsRegexMatcher = xds_regex_pb2.RegexMatcher
+XdsStringMatcher = xds_string_pb2.StringMatcher
+XdsTypedExtensionConfig = xds_extension_pb2.TypedExtensionConfig
+
+ConfigSource = config_source_pb2.ConfigSource
+HealthCheck = health_check_pb2.HealthCheck
+HttpCommonOptions = protocol_pb2.HttpProtocolOptions
+V3 = config_source_pb2.ApiVersion.V3
+INBOUND = base_pb2.TrafficDirection.INBOUND
+OUTBOUND = base_pb2.TrafficDirection.OUTBOUND
+SANITIZE_SET = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
+URI_SAN = SubjectAltNameMatcher.SanType.URI
+DNS_SAN = SubjectAltNameMatcher.SanType.DNS
+DENY = RbacRules.Action.DENY
+ALLOW = RbacRules.Action.ALLOW
+
+
+def pack(message: Message) -> Message:
+    """The message inside an `Any`, deterministically serialised."""
+    out = AnyMessage()
+    out.type_url = "type.googleapis.com/" + message.DESCRIPTOR.full_name
+    out.value = message.SerializeToString(deterministic=True)
+    return out
+
+
+def seconds(value: float) -> Message:
+    """A protobuf duration; 0 is written out as `0s`, which is not the same as absent."""
+    whole = int(value)
+    return Duration(seconds=whole, nanos=round((value - whole) * 1e9))

@@ -1,0 +1,68 @@
+"""Connection managers, routes and HTTP protocol options."""
+
+from kuma.envoy import api
+
+CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
+ROUTER = "envoy.filters.http.router"
+GRPC_STATS = "envoy.filters.http.grpc_stats"
+PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+CATCH_ALL_ROUTE = "9Zuf5Tg79OuZcQITwBbQykxAk2u4fRKrwYn3//AL4Yo="
+"""Name of the default route of an outbound: base64 of SHA-256 over its only match, the path prefix `/`."""
+
+_LOOPBACK = (("127.0.0.1", 32), ("::1", 128))
+_INTERNAL = (("10.0.0.0", 8), ("192.168.0.0", 16), ("172.16.0.0", 12), ("fc00::", 7), ("fd00::", 8), *_LOOPBACK)
+
+
+def connection_manager(stat_prefix: str, *, local_only: bool = False, ipv6: bool = True) -> api.Message:
+    """A connection manager that trusts the usual private ranges as internal (`local_only`: the loopback alone)."""
+    out = api.HttpConnectionManager(stat_prefix=stat_prefix)
+    for prefix, length in _LOOPBACK if local_only else _INTERNAL:
+        if ipv6 or ":" not in prefix:
+            cidr = out.internal_address_config.cidr_ranges.add(address_prefix=prefix)
+            cidr.prefix_len.value = length
+    return out
+
+
+def routes(config: api.Message, name: str, host: str) -> api.Message:
+    """Fills a route configuration with one virtual host for all domains and returns that host."""
+    config.name = name
+    config.validate_clusters.value = False
+    return config.virtual_hosts.add(name=host, domains=["*"])
+
+
+def prefix_route(host: api.Message, prefix: str, cluster: str, rewrite: str = "") -> api.Message:
+    """Adds a route by path prefix and returns it."""
+    route = host.routes.add()
+    route.match.prefix = prefix
+    route.route.cluster = cluster
+    if rewrite:
+        route.route.prefix_rewrite = rewrite
+    return route
+
+
+def router() -> api.Message:
+    """The last HTTP filter of every chain."""
+    return api.Router()
+
+
+def grpc_stats() -> api.Message:
+    """Counts gRPC messages and calls."""
+    return api.GrpcStats(emit_filter_state=True)
+
+
+def upstream_options(http2: bool) -> api.Message:
+    """How requests travel to a cluster."""
+    out = api.HttpProtocolOptions()
+    if http2:
+        out.explicit_http_config.http2_protocol_options.SetInParent()
+    else:
+        out.explicit_http_config.http_protocol_options.SetInParent()
+    return out
+
+
+def set_lifetimes(options: api.Message, idle: float) -> None:
+    """Idle timeout in seconds; connections and streams may last for ever."""
+    common = options.common_http_protocol_options
+    common.idle_timeout.CopyFrom(api.seconds(idle))
+    common.max_connection_duration.CopyFrom(api.seconds(0))
+    common.max_stream_duration.CopyFrom(api.seconds(0))

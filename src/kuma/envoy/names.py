@@ -1,0 +1,90 @@
+"""Every name that Envoy will show: resources, routes, stat prefixes, SNI.
+
+Legacy and unified naming stand side by side, one function a name. Source: Kuma's resource naming; the table of legacy
+names is what Kuma 2.14 proxies carry, the unified ones are KRIs and contextual names (`self_...`, `system_...`).
+"""
+
+import re
+from collections.abc import Mapping
+
+_NOT_STAT = re.compile(r"[^a-zA-Z_\-0-9]")
+
+
+def sanitize_stat(name: str) -> str:
+    """The name as a stat prefix: everything outside `[a-zA-Z_0-9-]` becomes `_`."""
+    return _NOT_STAT.sub("_", name)
+
+
+def host_port(address: str, port: int) -> str:
+    """`address:port`, IPv6 in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def inbound_listener(address: str, port: int, section: str, unified: bool) -> str:
+    """Listener of one inbound."""
+    return f"self_inbound_dp_{section}" if unified else f"inbound:{host_port(address, port)}"
+
+
+def inbound_cluster(workload_port: int, section: str, unified: bool) -> str:
+    """Cluster of the application behind one inbound."""
+    return f"self_inbound_dp_{section}" if unified else f"localhost:{workload_port}"
+
+
+def inbound_route(service: str, section: str, unified: bool) -> str:
+    """Route configuration of one inbound."""
+    return f"self_inbound_dp_{section}" if unified else f"inbound:{service}"
+
+
+def outbound_listener(address: str, port: int) -> str:
+    """Listener of one outbound by `kuma.io/service`."""
+    return f"outbound:{host_port(address, port)}"
+
+
+def outbound_route(service: str) -> str:
+    """Route configuration of one outbound by `kuma.io/service`."""
+    return f"outbound:{service}"
+
+
+def passthrough(direction: str, family: str, unified: bool) -> str:
+    """Listener and cluster of transparent passthrough; direction inbound/outbound, family ipv4/ipv6."""
+    return f"self_transparentproxy_passthrough_{direction}_{family}" if unified else f"{direction}:passthrough:{family}"
+
+
+NO_DESTINATION = "self_transparentproxy_no_destination_inbound"
+"""Cluster without endpoints that swallows traffic to ports no inbound has."""
+
+
+def admin(unified: bool) -> str:
+    """Listener and cluster of Envoy's admin API."""
+    return "system_envoy_admin" if unified else "kuma:envoy:admin"
+
+
+def readiness(unified: bool) -> str:
+    """Cluster of the agent's readiness reporter."""
+    return "system_probe_readiness" if unified else "kuma:readiness"
+
+
+def identity_secret(mesh: str, unified: bool) -> str:
+    """Secret with the proxy's certificate and key."""
+    return f"system_mtls_identity_{mesh}" if unified else f"identity_cert:secret:{mesh}"
+
+
+def ca_secret(mesh: str, unified: bool) -> str:
+    """Secret with the roots of the mesh."""
+    return f"system_mtls_ca_{mesh}" if unified else f"mesh_ca:secret:{mesh}"
+
+
+def service_sni(service: str, mesh: str, tags: Mapping[str, str] | None = None) -> str:
+    """SNI of a destination by `kuma.io/service`: `api{mesh=m,version=v1}`."""
+    pairs = {**(tags or {}), "mesh": mesh}
+    return f"{service}{{{','.join(f'{key}={pairs[key]}' for key in sorted(pairs))}}}"
+
+
+def spiffe_id(mesh: str, service: str) -> str:
+    """SPIFFE identity of a service in a mesh with builtin or provided CA."""
+    return f"spiffe://{mesh}/{service}"
+
+
+def tag_id(key: str, value: str) -> str:
+    """URI under which a certificate carries one tag of its proxy."""
+    return f"kuma://{key}/{value}"

@@ -1,0 +1,120 @@
+"""The proxy that a configuration is made for: its Dataplane and what its Envoy said about itself.
+
+`facts_of` reads the node metadata that the agent wrote into the bootstrap (keys: Kuma's bootstrap contract). From
+here on nobody looks at raw metadata again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kuma.base import labels
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane
+
+UNIFIED_NAMING = "feature-unified-resource-naming"
+REUSE_PORT = "feature-reuse-port"
+BIND_OUTBOUNDS = "feature-bind-outbounds"
+STRICT_INBOUND_PORTS = "feature-strict-inbound-ports"
+READINESS_SOCKET = "feature-readiness-unix-socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Where Envoy's admin API and the agent's readiness reporter listen; port 0: there is none."""
+
+    port: int = 0
+    address: str = "127.0.0.1"
+    socket: str = ""
+    readiness_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Transparent proxying: where iptables sends traffic. Port 0: that direction is not redirected."""
+
+    inbound_port: int = 0
+    outbound_port: int = 0
+    ipv4_only: bool = False
+
+    @property
+    def enabled(self) -> bool:
+        """Whether outgoing traffic is redirected to Envoy."""
+        return self.outbound_port > 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyFacts:
+    """One proxy. Everything in a configuration that is personal to it comes from here."""
+
+    resource: "res.Resource[dataplane.Dataplane]"
+    features: frozenset[str] = frozenset()
+    admin: Admin = Admin()
+    redirect: Redirect = Redirect()
+    ipv6: bool = True
+    workdir: str = ""
+
+    @property
+    def spec(self) -> dataplane.Dataplane:
+        """The Dataplane's spec."""
+        return self.resource.spec
+
+    def has(self, feature: str) -> bool:
+        """Whether the agent advertised a feature."""
+        return feature in self.features
+
+
+def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[str, Any]) -> ProxyFacts:
+    """What is known of a proxy from its Dataplane and the metadata of its Envoy node; malformed numbers count as 0."""
+    features = metadata.get("features")
+    networking = resource.spec.networking
+    port = networking.admin.port if networking and networking.admin and networking.admin.port else 0
+    admin = Admin(
+        port=port or _integer(metadata.get("dataplane.admin.port")),
+        address=str(metadata.get("dataplane.admin.address") or "127.0.0.1"),
+        socket=str(metadata.get("dataplane.admin.socketPath") or ""),
+        readiness_port=_integer(metadata.get("dataplane.readinessReporter.port")),
+    )
+    return ProxyFacts(
+        resource,
+        features=frozenset(str(each) for each in features) if isinstance(features, list) else frozenset(),
+        admin=admin if _integer(metadata.get("dataplane.admin.port")) else Admin(),
+        redirect=_redirect(resource.spec, metadata.get("transparentProxy")),
+        ipv6=metadata.get("ipv6Enabled") is not False,
+        workdir=str(metadata.get("workdir") or ""),
+    )
+
+
+def _integer(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0
+
+
+def _redirect(spec: dataplane.Dataplane, configured: object) -> Redirect:
+    if isinstance(configured, Mapping):
+        flows = configured.get("redirect")
+        flows = flows if isinstance(flows, Mapping) else {}
+        return Redirect(
+            _flow(flows.get("inbound")), _flow(flows.get("outbound")), configured.get("ipFamilyMode") == "ipv4"
+        )
+    transparent = spec.networking.transparent_proxying if spec.networking else None
+    if transparent is None:
+        return Redirect()
+    return Redirect(
+        transparent.redirect_port_inbound,
+        transparent.redirect_port_outbound,
+        str(transparent.ip_family_mode) == "IPv4",
+    )
+
+
+def _flow(value: object) -> int:
+    if not isinstance(value, Mapping) or value.get("enabled") is False:
+        return 0
+    return _integer(value.get("port"))
+
+
+def service_of(tags: Mapping[str, str]) -> str:
+    """The value of `kuma.io/service`; empty where there is none."""
+    return tags.get(labels.SERVICE_TAG, "")

@@ -1,0 +1,320 @@
+"""Keeps the snapshot of every connected proxy equal to what the resources ask for.
+
+Stands between the store's changes and the streams. Changes are gathered for a few milliseconds, the picture of the
+meshes is advanced, and only shapes and proxies that the changes touched are compiled again. A proxy that cannot be
+compiled keeps what it has and is reported; the others go on.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from kuma.compiler import admin, compile
+from kuma.discovery import resources as xds
+from kuma.mesh import view
+from kuma.plan import proxy
+from kuma.resources import catalog as catalogs
+from kuma.resources import resource as res
+from kuma.services import metrics as metering
+from kuma.store import protocol as stores
+
+GATHER_SECONDS = 0.003
+"""How long changes are gathered before work starts; whatever comes during the work waits for its end."""
+
+FEEDS_PER_TURN = 25
+"""Proxies published before other tasks get their turn."""
+
+RETRY_SECONDS = 5.0
+"""How long a proxy that could not be compiled waits for its next try, unless a change comes first."""
+
+_LOG = structlog.get_logger("publisher")
+
+
+class Identity(Protocol):
+    """A proxy's certificate, key and roots, all PEM, and what its insight shows of them."""
+
+    cert_pem: bytes
+    key_pem: bytes
+    ca_pem: bytes
+
+
+class Identities(Protocol):
+    """Issues certificates; equal answers while nothing about the proxy changed and the certificate is young."""
+
+    async def current(self, mesh: res.Resource[Any], dataplane: res.Resource[Any]) -> Any:
+        """The identity of a proxy in its mesh."""
+        ...
+
+    def forget(self, key: res.Key) -> None:
+        """The proxy is gone."""
+        ...
+
+
+class AdminCertificates(Protocol):
+    """Server certificates of admin listeners."""
+
+    async def of(self, dataplane: res.Resource[Any]) -> admin.AdminCertificate:
+        """The certificate for the addresses of a proxy."""
+        ...
+
+
+class Feed:
+    """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource."""
+
+    def __init__(self, key: res.Key, metadata: Mapping[str, Any], on_detach: "Callable[[Feed], None]") -> None:
+        self.key = key
+        self.metadata = metadata
+        self.snapshot: xds.Snapshot | None = None
+        self.changed = asyncio.Event()
+        self.identity: Any = None
+        self.subject: proxy.ProxyFacts | None = None
+        self.own: compile.Own | None = None
+        self.group: _Group | None = None
+        self._on_detach = on_detach
+
+    def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
+        """The resources that shaped one Envoy resource, the one it stands for first."""
+        if self.own is not None and (type_url, name) in self.own.authors:
+            return self.own.authors[type_url, name]
+        shape = self.group.shape if self.group is not None else None
+        built = shape.built.get((type_url, name)) if shape is not None else None
+        return built.authors if built is not None else ()
+
+    def detach(self) -> None:
+        """The stream is gone."""
+        self._on_detach(self)
+
+
+class _Group:
+    """The feeds of one shape."""
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.feeds: dict[Feed, None] = {}
+        self.shape: compile.Shape | None = None
+
+
+class Publisher:
+    """Attach a stream, get a feed. `run` does the work and must be running."""
+
+    def __init__(
+        self,
+        store: stores.Store,
+        catalog: catalogs.Catalog,
+        compiler: compile.Compiler,
+        identities: Identities,
+        admin_certificates: AdminCertificates,
+        metrics: metering.Metrics,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._compiler = compiler
+        self._identities = identities
+        self._admin_certificates = admin_certificates
+        self._metrics = metrics
+        self._world = view.WorldView(compiler.policy_kinds)
+        self._feeds: dict[res.Key, dict[Feed, None]] = {}
+        self._groups: dict[Hashable, _Group] = {}
+        self._edits: list[view.Edit] = []
+        self._stale: dict[Feed, None] = {}
+        self._wake = asyncio.Event()
+        self._failed: dict[Feed, asyncio.TimerHandle] = {}
+        self.ready = asyncio.Event()
+
+    @property
+    def world(self) -> view.WorldView:
+        """The picture that the last compile used."""
+        return self._world
+
+    def attach(self, key: res.Key, metadata: Mapping[str, Any]) -> Feed:
+        """A feed for a stream of the proxy at `key`; its snapshot follows as soon as the Dataplane is known."""
+        feed = Feed(key, metadata, self._detach)
+        self._feeds.setdefault(key, {})[feed] = None
+        self.refresh(feed)
+        return feed
+
+    def feed_of(self, key: res.Key) -> Feed | None:
+        """A feed of a connected proxy, the latest; None where it is not connected."""
+        feeds = self._feeds.get(key)
+        return next(reversed(feeds)) if feeds else None
+
+    def refresh(self, feed: Feed) -> None:
+        """Compiles the personal half of a feed again."""
+        self._stale[feed] = None
+        self._wake.set()
+
+    def refresh_key(self, key: res.Key) -> None:
+        """Compiles the personal half of a proxy again, say because its certificate was renewed."""
+        for feed in self._feeds.get(key, ()):
+            self.refresh(feed)
+
+    def refresh_mesh(self, mesh: str) -> None:
+        """Compiles the personal half of all proxies of a mesh again, say because its CA changed."""
+        for key in [each for each in self._feeds if each.mesh == mesh]:
+            self.refresh_key(key)
+
+    def _detach(self, feed: Feed) -> None:
+        feeds = self._feeds.get(feed.key, {})
+        feeds.pop(feed, None)
+        self._stale.pop(feed, None)
+        timer = self._failed.pop(feed, None)
+        if timer is not None:
+            timer.cancel()
+        self._leave(feed)
+        if not feeds:
+            self._feeds.pop(feed.key, None)
+            self._identities.forget(feed.key)
+
+    async def run(self) -> None:
+        """Loads the picture, then follows the store until cancelled."""
+        kinds = ["Mesh", "Dataplane", "ServiceInsight", *sorted(self._compiler.policy_kinds)]
+        since = self._store.revision()
+        for name in kinds:
+            kind = self._catalog.find(name)
+            if kind is not None:
+                self._edits += [view.Edit(each) for each in await self._store.list(kind)]
+        self._wake.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(since))
+            tasks.create_task(self._work())
+
+    async def _follow(self, since: int) -> None:
+        relevant = {"Mesh", "Dataplane", "ServiceInsight"} | self._compiler.policy_kinds
+        async for change in self._store.watch(since):
+            if change.resource.kind.name in relevant:
+                self._edits.append(view.Edit(change.resource, change.op is stores.Op.DELETED))
+                self._wake.set()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            if self.ready.is_set():
+                await asyncio.sleep(GATHER_SECONDS)
+            self._wake.clear()
+            edits, self._edits = self._edits, []
+            with self._metrics.generation():
+                await self._take(edits)
+            self.ready.set()
+
+    async def _take(self, edits: Iterable[view.Edit]) -> None:
+        self._world, touched = self._world.advance(edits)
+        for mesh in touched.meshes:
+            self.refresh_mesh(mesh)
+        for key in touched.proxies:
+            self.refresh_key(key)
+        stale, self._stale = self._stale, {}
+        changed: dict[Feed, None] = {}
+        for group in list(self._groups.values()):
+            if self._is_reached(group, touched) and self._reshape(group):
+                changed.update(group.feeds)
+        await self._publish(stale, changed)
+
+    @staticmethod
+    def _is_reached(group: _Group, touched: view.Touched) -> bool:
+        shape = group.shape
+        if shape is None or not shape.wanted:
+            return False
+        mesh = shape.wanted[0].mesh
+        return mesh in touched.meshes or any(m == mesh and s in shape.services for m, s in touched.services)
+
+    def _reshape(self, group: _Group) -> bool:
+        """Builds a group's shape from the new picture; whether anything in it changed."""
+        feed = next(iter(group.feeds))
+        picture = self._world.meshes.get(feed.key.mesh)
+        if picture is None or feed.subject is None:
+            return False
+        before = group.shape
+        group.shape = self._compiler.shape(picture, feed.subject, before)
+        after = group.shape.sets
+        return (
+            before is None or before.sets.keys() != after.keys() or any(before.sets[k] is not after[k] for k in after)
+        )
+
+    async def _publish(self, stale: Iterable[Feed], changed: dict[Feed, None]) -> None:
+        """Renews the personal halves of `stale` feeds, then hands out snapshots, a few proxies at a time.
+
+        The shared half of a feed whose personal half fails is held back with it: half a change is no change.
+        """
+        done = 0
+        failed: dict[Feed, None] = {}
+        for feed in stale:
+            outcome = await self._renew(feed)
+            changed.pop(feed, None)
+            if outcome is None:
+                failed[feed] = None
+            elif outcome:
+                self._hand_out(feed)
+            done += 1
+            if done % FEEDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        for feed in changed:
+            if feed not in failed:
+                self._hand_out(feed)
+                done += 1
+                if done % FEEDS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+
+    async def _renew(self, feed: Feed) -> bool | None:
+        """Compiles one feed's personal half. True: something is new. None: it failed, the last good one stays."""
+        picture = self._world.meshes.get(feed.key.mesh)
+        dataplane = picture.dataplanes.get(feed.key.name) if picture else None
+        if picture is None or dataplane is None or feed not in self._feeds.get(feed.key, {}):
+            return None
+        try:
+            subject = proxy.facts_of(dataplane, feed.metadata)
+            identity = await self._identities.current(picture.resource, dataplane) if picture.backend else None
+            certificate = await self._admin_certificates.of(dataplane) if subject.admin.port else None
+            pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
+            own = self._compiler.own(picture, subject, pems, certificate)
+            feed.subject, feed.identity = subject, identity
+            own_changed = feed.own is None or feed.own.sets != own.sets
+            feed.own = compile.Own(feed.own.sets, own.authors) if feed.own and not own_changed else own
+            before = feed.group.shape if feed.group else None
+            self._join(feed, compile.shape_key(picture, subject))
+            assert feed.group is not None
+            if feed.group.shape is None:
+                self._reshape(feed.group)
+            return own_changed or feed.group.shape is not before or feed.snapshot is None
+        except Exception as failure:
+            self._metrics.generation_failed()
+            _LOG.error(
+                "proxy keeps its last configuration", proxy=feed.key.name, mesh=feed.key.mesh, error=str(failure)
+            )
+            self._retry_later(feed)
+            return None
+
+    def _retry_later(self, feed: Feed) -> None:
+        def retry() -> None:
+            del self._failed[feed]
+            self.refresh(feed)
+
+        if feed not in self._failed:
+            self._failed[feed] = asyncio.get_running_loop().call_later(RETRY_SECONDS, retry)
+
+    def _join(self, feed: Feed, key: Hashable) -> None:
+        if feed.group is not None and feed.group.key == key:
+            return
+        self._leave(feed)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(key)
+        group.feeds[feed] = None
+        feed.group = group
+
+    def _leave(self, feed: Feed) -> None:
+        group = feed.group
+        if group is None:
+            return
+        group.feeds.pop(feed, None)
+        feed.group = None
+        if not group.feeds:
+            self._groups.pop(group.key, None)
+
+    @staticmethod
+    def _hand_out(feed: Feed) -> None:
+        if feed.own is None or feed.group is None or feed.group.shape is None:
+            return
+        feed.snapshot = compile.snapshot(feed.own, feed.group.shape)
+        feed.changed.set()
