@@ -49,7 +49,11 @@ def titled(title: str) -> Iterator[None]:
 
 
 class BadRequest(KumaError):
-    """The input cannot be understood (broken JSON, wrong types)."""
+    """The input cannot be understood (broken JSON, wrong types). `field` is the dotted path where one is to blame."""
+
+    def __init__(self, message: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class InvalidResource(KumaError):

@@ -1,0 +1,134 @@
+"""Schema checks of new kinds, derived from the struct types: type, required, enum, bounds, length, pattern.
+
+They run before decoding and stop it, with the words of Kubernetes' OpenAPI validator, which Kuma uses for the
+`spec` envelope. The marks are those of `values` (`Required`, `one_of`, `bounded`, `sized`, `matching`).
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import inspect
+
+from kuma.base.errors import Violation
+from kuma.resources import kind as kinds
+
+_TYPE_NAMES = {
+    inspect.StructType: "object",
+    inspect.DictType: "object",
+    inspect.VarTupleType: "array",
+    inspect.BoolType: "boolean",
+    inspect.IntType: "integer",
+    inspect.FloatType: "number",
+}
+
+
+def envelope_violations(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> list[Violation]:
+    """What the schema of a `spec`-envelope kind finds wrong with a REST document, in document order."""
+    if document.get("spec") is None:
+        return [Violation("", ".spec in body is required")]
+    return [_located(path, reason) for path, reason in _check(_described(kind.spec), {}, document["spec"], "spec")]
+
+
+@functools.cache
+def _described(spec: type) -> inspect.Type:
+    return inspect.type_info(spec)
+
+
+def _located(path: str, reason: str) -> Violation:
+    """Messages about something inside the spec name its field; the others stand whole under no field."""
+    return Violation(path, reason) if path.startswith("spec.") else Violation("", f"{path} {reason}")
+
+
+def _check(described: inspect.Type, marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every (path, reason) where `value` breaks the type."""
+    while isinstance(described, inspect.Metadata):
+        marks = {**marks, **(described.extra or {})}
+        described = described.type
+    if isinstance(described, inspect.UnionType):
+        described = next(each for each in described.types if not isinstance(each, inspect.NoneType))
+        yield from _check(described, marks, value, path)
+        return
+    if isinstance(described, inspect.AnyType):
+        return
+    wanted = _TYPE_NAMES.get(type(described), "string")
+    found = _type_of(value)
+    if not _fits(wanted, found, value):
+        yield path, f'in body must be of type {wanted}: "{found}"'
+        return
+    yield from _check_marks(marks, value, path)
+    if isinstance(described, inspect.StructType):
+        yield from _check_fields(described, value, path)
+    elif isinstance(described, inspect.VarTupleType):
+        for index, each in enumerate(value):
+            yield from _check(described.item_type, {}, each, f"{path}[{index}]")
+    elif isinstance(described, inspect.DictType):
+        for key in sorted(value):
+            yield from _check(described.value_type, {}, value[key], f"{path}.{key}")
+
+
+def _check_fields(described: inspect.StructType, value: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    for field in described.fields:
+        if field.encode_name in value:
+            yield from _check(field.type, {}, value[field.encode_name], f"{path}.{field.encode_name}")
+        elif _is_required(field.type):
+            yield f"{path}.{field.encode_name}", "in body is required"
+
+
+def _is_required(described: inspect.Type) -> bool:
+    while isinstance(described, inspect.Metadata):
+        if (described.extra or {}).get("required"):
+            return True
+        described = described.type
+    return False
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "object" if isinstance(value, Mapping) else "array"
+
+
+def _fits(wanted: str, found: str, value: Any) -> bool:
+    if wanted == "integer":
+        return found == "number" and float(value).is_integer()
+    return wanted == found
+
+
+def _check_marks(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """The marks of one field against a value that has its type."""
+    accepted = marks.get("enum")
+    if accepted is not None and value not in accepted:
+        yield path, f"in body should be one of [{' '.join(accepted)}]"
+    for name, broken, text in (
+        ("minimum", lambda limit: value < limit, "in body should be greater than or equal to {}"),
+        ("maximum", lambda limit: value > limit, "in body should be less than or equal to {}"),
+    ):
+        limit = marks.get(name)
+        if limit is not None and broken(limit):
+            yield path, text.format(limit)
+    yield from _check_length(marks, value, path)
+    pattern = marks.get("pattern")
+    if pattern is not None and not re.search(pattern, value):
+        yield path, f"in body should match '{pattern}'"
+
+
+def _check_length(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, str]]:
+    shortest, longest = marks.get("shortest"), marks.get("longest")
+    if isinstance(value, str):
+        if shortest is not None and len(value) < shortest:
+            yield path, f"in body should be at least {shortest} chars long"
+        if longest is not None and len(value) > longest:
+            yield path, f"in body should be at most {longest} chars long"
+        return
+    if shortest is not None and len(value) < shortest:
+        yield path, f"in body should have at least {shortest} items"
+    if longest is not None and len(value) > longest:
+        yield path, f"in body should have at most {longest} items"
