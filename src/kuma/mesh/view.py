@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kuma.mesh import endpoints
+from kuma.mesh import endpoints as members
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, serviceinsight
 
@@ -41,7 +41,7 @@ class MeshView:
 
     resource: "res.Resource[mesh.Mesh]"
     dataplanes: "Mapping[str, res.Resource[dataplane.Dataplane]]" = field(default_factory=dict)
-    endpoints: endpoints.EndpointIndex = field(default_factory=endpoints.EndpointIndex)
+    endpoints: members.EndpointIndex = field(default_factory=members.EndpointIndex)
     policies: Mapping[str, tuple[res.Resource[Any], ...]] = field(default_factory=dict)
     tls_ready: frozenset[str] = frozenset()
 
