@@ -1,0 +1,1 @@
+"""The commands, one module each; `main` names them and imports a module when its command is called."""
