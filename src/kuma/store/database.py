@@ -83,7 +83,7 @@ class Database:
                     continue
                 try:
                     into.load(*rows.resource_of(kind, row))
-                except ValueError as problem:
+                except (ValueError, errors.BadRequest) as problem:
                     where = image.describe(res.Key(*row[:3]))
                     raise errors.Unavailable(
                         f"the store {self._path} holds a resource that cannot be read: {where}: {problem}"

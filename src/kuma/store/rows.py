@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kuma.resources import codec
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 from kuma.store import protocol
@@ -28,8 +29,8 @@ def encode_content(resource: res.Resource[Any]) -> Content:
     """Labels, spec and status as JSON."""
     return Content(
         msgspec.json.encode(dict(resource.meta.labels)).decode(),
-        msgspec.json.encode(resource.spec),
-        None if resource.status is None else msgspec.json.encode(resource.status),
+        codec.spec_to_json(resource),
+        codec.status_to_json(resource) or None,
     )
 
 
@@ -47,7 +48,7 @@ def row_of(change: protocol.Change, content: Content) -> Sequence[object]:
 
 
 def resource_of(kind: kinds.Kind[Any], row: Sequence[Any]) -> tuple[res.Resource[Any], res.Key | None]:
-    """The resource and its owner; ValueError where a column does not decode."""
+    """The resource and its owner; ValueError or BadRequest where a column does not decode."""
     _, mesh, name, version, created, modified, labels, spec, status, *owner = row
     meta = res.Meta(
         mesh=mesh,
@@ -57,6 +58,6 @@ def resource_of(kind: kinds.Kind[Any], row: Sequence[Any]) -> tuple[res.Resource
         modification_time=_EPOCH + modified * _MICROSECOND,
         version=version,
     )
-    decoded = None if status is None or kind.status is None else msgspec.json.decode(status, type=kind.status)
-    resource = res.Resource(kind, meta, msgspec.json.decode(spec, type=kind.spec), decoded)
+    decoded = codec.status_from_json(kind, status or b"")
+    resource = res.Resource(kind, meta, codec.spec_from_json(kind, spec), decoded)
     return resource, None if owner[0] is None else res.Key(*owner)
