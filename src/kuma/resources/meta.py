@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from kuma.base import labels
 from kuma.base.errors import Violation
 from kuma.resources import kind as kinds
+from kuma.resources import resource as res
 from kuma.resources import selectors
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -47,30 +48,37 @@ def check_mesh_name(mesh: str) -> Iterator[Violation]:
         yield Violation("mesh", _BAD_MESH_NAME)
 
 
-def check_meta(mesh: str, name: str, scope: kinds.Scope) -> Iterator[Violation]:
-    """Violations of mesh and name together."""
-    yield from check_name(name)
+def violations(meta: res.Meta, scope: kinds.Scope) -> Iterator[Violation]:
+    """Violations of name, mesh (where the kind belongs to one) and labels."""
+    yield from check_name(meta.name)
     if scope is kinds.Scope.MESH:
-        yield from check_mesh_name(mesh)
+        yield from check_mesh_name(meta.mesh)
+    yield from check_labels(meta.labels)
 
 
-def name_warnings(kind_name: str, name: str) -> Iterator[str]:
-    """Warnings about names that cannot stand in a domain name, for the kinds whose names do."""
-    if kind_name not in _RFC_1035_KINDS or not name:
-        return
-    reasons = []
-    if len(name) > 63:
-        reasons.append("must be no more than 63 characters")
-    if not _RFC_1035.fullmatch(name):
-        reasons.append(
+def dns1035_problems(text: str) -> list[str]:
+    """Why a text is no DNS label of RFC 1035, in Kubernetes' words; empty where it is one."""
+    problems = []
+    if len(text) > 63:
+        problems.append("must be no more than 63 characters")
+    if not _RFC_1035.fullmatch(text):
+        problems.append(
             "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
             "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
             "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
         )
-    if reasons:
+    return problems
+
+
+def name_warnings(kind_name: str, name: str) -> Iterator[str]:
+    """Warnings about names that cannot stand in a domain name, for the kinds whose names do."""
+    if kind_name not in _RFC_1035_KINDS:
+        return
+    problems = dns1035_problems(name)
+    if problems:
         yield (
             f"Invalid {kind_name} resource name: '{name}'. It does not conform to the DNS format (RFC 1035). "
-            f"This is deprecated. Errors: {'; '.join(reasons)}"
+            f"This is deprecated. Errors: {', '.join(problems)}"
         )
 
 

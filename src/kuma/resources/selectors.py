@@ -29,19 +29,14 @@ Extra = Callable[[str, Tags], Iterable[Violation]]
 
 
 class Rank(NamedTuple):
-    """How specific a selector is. Compare by `order`; ranks of two selectors add up."""
+    """How specific a selector is; a greater rank is more specific. By number of tags, then by how many are exact."""
 
+    tags: int = 0
     exact: int = 0
-    wildcard: int = 0
 
     def plus(self, other: "Rank") -> "Rank":
         """The rank of both selectors together."""
-        return Rank(self.exact + other.exact, self.wildcard + other.wildcard)
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Sorts ranks from the least to the most specific: by number of tags, then by exact ones."""
-        return (self.exact + self.wildcard, self.exact)
+        return Rank(self.tags + other.tags, self.exact + other.exact)
 
 
 def matches(selector: Tags, tags: Tags) -> bool:
@@ -54,9 +49,8 @@ def matches(selector: Tags, tags: Tags) -> bool:
 
 
 def rank(selector: Tags) -> Rank:
-    """How many tags the selector names exactly, and how many by `*`."""
-    wildcards = sum(1 for value in selector.values() if value == ANY)
-    return Rank(len(selector) - wildcards, wildcards)
+    """How many tags the selector names, and how many of them exactly rather than by `*`."""
+    return Rank(len(selector), sum(1 for value in selector.values() if value != ANY))
 
 
 def key_path(path: str, key: str) -> str:

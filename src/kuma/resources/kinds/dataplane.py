@@ -1,5 +1,7 @@
 """Dataplane: one data plane proxy, what it listens on and what it wants to reach."""
 
+import msgspec
+
 from kuma.resources import kind as kinds
 from kuma.resources import values
 from kuma.resources.kinds import metrics as metrics_confs
@@ -53,7 +55,7 @@ class ListenerState(values.ProtoEnum):
 class Gateway(kinds.Spec, frozen=True):
     """Marks the proxy as a gateway; exclusive with inbounds and listeners."""
 
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
     type: GatewayType = GatewayType.DELEGATED
 
 
@@ -84,7 +86,7 @@ class Inbound(kinds.Spec, frozen=True):
     service_port: values.UInt32 = 0
     service_address: str = ""
     address: str = ""
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
     health: Health | None = None
     service_probe: ServiceProbe | None = None
     state: InboundState = InboundState.READY
@@ -108,7 +110,7 @@ class BackendRef(kinds.Spec, frozen=True):
     kind: str = ""
     name: str = ""
     port: values.UInt32 = 0
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Outbound(kinds.Spec, frozen=True):
@@ -116,7 +118,7 @@ class Outbound(kinds.Spec, frozen=True):
 
     address: str = ""
     port: values.UInt32 = 0
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
     backend_ref: BackendRef | None = None
 
 
@@ -127,7 +129,7 @@ class ReachableBackendRef(kinds.Spec, frozen=True):
     name: str = ""
     namespace: str = ""
     port: values.UInt32 | None = None
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ReachableBackends(kinds.Spec, frozen=True):

@@ -62,7 +62,7 @@ class Version(kinds.Spec, frozen=True):
 
     kuma_dp: KumaDpVersion | None = None
     envoy: EnvoyVersion | None = None
-    dependencies: dict[str, str] = {}
+    dependencies: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class DiscoverySubscription(kinds.Spec, frozen=True):

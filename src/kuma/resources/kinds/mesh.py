@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from kuma.resources import kind as kinds
 from kuma.resources import values
 from kuma.resources.kinds import metrics as metrics_confs
@@ -126,7 +128,7 @@ class Routing(kinds.Spec, frozen=True):
 class Rules(kinds.Spec, frozen=True):
     """Tags that a proxy has to carry; `*` stands for any value."""
 
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class DataplaneProxyConstraints(kinds.Spec, frozen=True):

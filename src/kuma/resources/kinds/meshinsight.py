@@ -30,15 +30,15 @@ class ResourceStat(kinds.Spec, frozen=True):
 class DpVersions(kinds.Spec, frozen=True):
     """Proxies by version of the agent and of Envoy."""
 
-    kuma_dp: dict[str, DataplaneStat] = {}
-    envoy: dict[str, DataplaneStat] = {}
+    kuma_dp: dict[str, DataplaneStat] = msgspec.field(default_factory=dict)
+    envoy: dict[str, DataplaneStat] = msgspec.field(default_factory=dict)
 
 
 class MTLS(kinds.Spec, frozen=True):
     """Proxies by certificate authority."""
 
-    issued_backends: dict[str, DataplaneStat] = {}
-    supported_backends: dict[str, DataplaneStat] = {}
+    issued_backends: dict[str, DataplaneStat] = msgspec.field(default_factory=dict)
+    supported_backends: dict[str, DataplaneStat] = msgspec.field(default_factory=dict)
 
 
 class ServiceStat(kinds.Spec, frozen=True):
@@ -62,12 +62,12 @@ class MeshInsight(kinds.Spec, frozen=True):
     """The counts of one mesh; the resource carries the mesh's name."""
 
     dataplanes: DataplaneStat | None = None
-    policies: dict[str, PolicyStat] = {}
+    policies: dict[str, PolicyStat] = msgspec.field(default_factory=dict)
     dp_versions: DpVersions | None = None
     mtls: MTLS | None = msgspec.field(default=None, name="mTLS")
     services: ServiceStat | None = None
     dataplanes_by_type: DataplanesByType | None = None
-    resources: dict[str, ResourceStat] = {}
+    resources: dict[str, ResourceStat] = msgspec.field(default_factory=dict)
 
 
 KIND = kinds.Kind(

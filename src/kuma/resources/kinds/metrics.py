@@ -46,7 +46,7 @@ class PrometheusConf(kinds.Spec, frozen=True):
     skip_mtls: bool | None = msgspec.field(default=None, name="skipMTLS")
     port: values.UInt32 = 0
     path: str = ""
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
     aggregate: tuple[PrometheusAggregateMetricsConfig, ...] = ()
     envoy: PrometheusEnvoyConfig | None = None
     tls: PrometheusTlsConfig | None = None

@@ -1,5 +1,7 @@
 """ServiceInsight: the state of each service of a mesh, kept current by the control plane."""
 
+import msgspec
+
 from kuma.resources import kind as kinds
 from kuma.resources import values
 
@@ -38,7 +40,7 @@ class Service(kinds.Spec, frozen=True):
 
     status: ServiceStatus = ServiceStatus.NONE
     dataplanes: DataplaneStat | None = None
-    issued_backends: dict[str, values.UInt32] = {}
+    issued_backends: dict[str, values.UInt32] = msgspec.field(default_factory=dict)
     service_type: ServiceType = ServiceType.INTERNAL
     address_port: str = ""
     zones: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class Service(kinds.Spec, frozen=True):
 class ServiceInsight(kinds.Spec, frozen=True):
     """All services of a mesh, stored once as `all-services-<mesh>`; REST shows one item a service."""
 
-    services: dict[str, Service] = {}
+    services: dict[str, Service] = msgspec.field(default_factory=dict)
 
 
 KIND = kinds.Kind(

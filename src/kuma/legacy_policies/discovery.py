@@ -1,0 +1,23 @@
+"""Finds the source/destination policies by looking at the folders of this package: one folder, one policy.
+
+Only `model.py` is imported here, so that programs without Envoy's messages can list kinds. Nothing registers itself.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from kuma.resources import kind as declarations
+
+_PACKAGE = "kuma.legacy_policies"
+
+
+def names() -> tuple[str, ...]:
+    """The policy folders, sorted."""
+    package = importlib.import_module(_PACKAGE)
+    return tuple(sorted(each.name for each in pkgutil.iter_modules(package.__path__) if each.ispkg))
+
+
+def kinds() -> tuple[declarations.Kind[Any], ...]:
+    """The kinds that the policies of this package declare, sorted by folder."""
+    return tuple(importlib.import_module(f"{_PACKAGE}.{name}.model").KIND for name in names())
