@@ -1,0 +1,236 @@
+"""What the control plane counts and times about itself, on one registry that wiring makes and passes on.
+
+Names and labels are those of Kuma's control plane (a dashboard made for it keeps working); `kuma_refused_inputs_total`
+is ours. Every metric has the label `zone`.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+import prometheus_client
+from prometheus_client import metrics_core
+from prometheus_client import registry as registries
+
+FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Bucket bounds in seconds for work inside the process: a tenth of a millisecond and up."""
+
+SIZES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0)
+"""Bucket bounds in bytes for response bodies."""
+
+
+class Counter(registries.Collector):
+    """A counter whose name is exposed as it is; the one of prometheus_client appends `_total`, Kuma's often has none."""
+
+    def __init__(self, name: str, help_text: str, labels: Sequence[str]) -> None:
+        self._name = name
+        self._help = help_text
+        self._labels = tuple(labels)
+        self._values: dict[tuple[str, ...], float] = {}
+
+    def add(self, *labels: str, amount: float = 1.0) -> None:
+        """Counts up the series of these label values."""
+        assert len(labels) == len(self._labels), f"{self._name} takes {self._labels}"
+        self._values[labels] = self._values.get(labels, 0.0) + amount
+
+    def value(self, *labels: str) -> float:
+        """What was counted so far for these label values."""
+        return self._values.get(labels, 0.0)
+
+    def describe(self) -> list[metrics_core.Metric]:
+        """The family without samples, so that the registry knows the name."""
+        return [metrics_core.Metric(self._name, self._help, "counter")]
+
+    def collect(self) -> list[metrics_core.Metric]:
+        """The family with one sample a series."""
+        (family,) = self.describe()
+        for values, count in self._values.items():
+            family.add_sample(self._name, dict(zip(self._labels, values, strict=True)), count)
+        return [family]
+
+
+class HttpMetrics:
+    """Requests of one HTTP server: `<prefix>_http_request_duration_seconds` and its siblings."""
+
+    def __init__(self, prefix: str, zone: str, registry: prometheus_client.CollectorRegistry) -> None:
+        per_answer = ("code", "handler", "method", "service", "zone")
+        self._zone = zone
+        self._service = prefix
+        self._duration = prometheus_client.Histogram(
+            f"{prefix}_http_request_duration_seconds", "Latency of requests.", per_answer, registry=registry
+        )
+        self._size = prometheus_client.Histogram(
+            f"{prefix}_http_response_size_bytes", "Size of responses.", per_answer, registry=registry, buckets=SIZES
+        )
+        self._inflight = prometheus_client.Gauge(
+            f"{prefix}_http_requests_inflight",
+            "Requests being answered.",
+            ("handler", "service", "zone"),
+            registry=registry,
+        )
+
+    def started(self, handler: str) -> None:
+        """A request for a handler (the route's template, not the path) is being answered."""
+        self._inflight.labels(handler, self._service, self._zone).inc()
+
+    def finished(self, handler: str, method: str, status: int, seconds: float, size: int) -> None:
+        """The request was answered with `size` bytes of body."""
+        self._inflight.labels(handler, self._service, self._zone).dec()
+        labels = (str(status), handler, method, self._service, self._zone)
+        self._duration.labels(*labels).observe(seconds)
+        self._size.labels(*labels).observe(size)
+
+
+class DiscoveryMetrics:
+    """Streams of one kind (`xds`, `hds`): how many, what they asked, what they got, how long making it took."""
+
+    def __init__(self, prefix: str, zone: str, registry: prometheus_client.CollectorRegistry) -> None:
+        self._zone = zone
+        self._streams = prometheus_client.Gauge(
+            f"{prefix}_streams_active", "Streams that are open.", ("zone",), registry=registry
+        ).labels(zone)
+        self._generation = prometheus_client.Histogram(
+            f"{prefix}_generation", "Seconds to make a configuration.", ("zone",), registry=registry, buckets=FAST
+        ).labels(zone)
+        self._errors = Counter(f"{prefix}_generation_errors", "Configurations that could not be made.", ("zone",))
+        self._requests = Counter(
+            f"{prefix}_requests_received", "Requests, by what they confirm.", ("confirmation", "type_url", "zone")
+        )
+        self._responses = Counter(f"{prefix}_responses_sent", "Responses.", ("type_url", "zone"))
+        for each in (self._errors, self._requests, self._responses):
+            registry.register(each)
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[None]:
+        """Counts a stream while it is open."""
+        self._streams.inc()
+        try:
+            yield
+        finally:
+            self._streams.dec()
+
+    @contextlib.contextmanager
+    def generation(self) -> Iterator[None]:
+        """Times the making of configurations."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._generation.observe(time.perf_counter() - started)
+
+    def generation_failed(self) -> None:
+        """One proxy's configuration could not be made."""
+        self._errors.add(self._zone)
+
+    def request(self, type_url: str, confirmation: str) -> None:
+        """A request arrived; `confirmation` is ACK, NACK or NONE (a first one)."""
+        self._requests.add(confirmation, type_url, self._zone)
+
+    def response(self, type_url: str) -> None:
+        """A response was handed to the stream."""
+        self._responses.add(type_url, self._zone)
+
+
+class Metrics:
+    """Everything that is measured, on `registry`. One per control plane."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry, zone: str = "") -> None:
+        self.registry = registry
+        self.zone = zone
+        self.xds = DiscoveryMetrics("xds", zone, registry)
+        self.hds = DiscoveryMetrics("hds", zone, registry)
+        self.api_server = HttpMetrics("api_server", zone, registry)
+        self.dp_server = HttpMetrics("dp_server", zone, registry)
+        self._delivery = prometheus_client.Histogram(
+            "xds_delivery",
+            "Seconds from sending a configuration until it was confirmed.",
+            ("zone",),
+            registry=registry,
+        ).labels(zone)
+        self._store = prometheus_client.Histogram(
+            "store",
+            "Seconds of store operations.",
+            ("operation", "resource_type", "zone"),
+            registry=registry,
+            buckets=FAST,
+        )
+        self._counts = prometheus_client.Gauge(
+            "resources_count", "Resources in the store.", ("resource_type", "tenant", "zone"), registry=registry
+        )
+        self._leader = prometheus_client.Gauge(
+            "leader", "1 while this instance leads.", ("zone",), registry=registry
+        ).labels(zone)
+        self._refused = Counter(
+            "kuma_refused_inputs_total", "Input that a boundary refused.", ("boundary", "reason", "zone")
+        )
+        self._lines = Counter("kuma_cp_log_lines_total", "Lines logged.", ("level", "logger", "zone"))
+        registry.register(self._refused)
+        registry.register(self._lines)
+        self._loops: dict[str, prometheus_client.Histogram] = {}
+        for collector in (prometheus_client.ProcessCollector, prometheus_client.GCCollector):
+            collector(registry=registry)
+
+    # The making of configurations, as the publisher calls it
+
+    def generation(self) -> contextlib.AbstractContextManager[None]:
+        """Times the making of configurations for proxies."""
+        return self.xds.generation()
+
+    def generation_failed(self) -> None:
+        """One proxy's configuration could not be made."""
+        self.xds.generation_failed()
+
+    def delivered(self, seconds: float) -> None:
+        """A proxy confirmed a configuration `seconds` after it was sent."""
+        self._delivery.observe(seconds)
+
+    # Everything else
+
+    @contextlib.contextmanager
+    def store_operation(self, operation: str, kind: str) -> Iterator[None]:
+        """Times one operation (get, list, create, update, delete) on resources of a kind."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._store.labels(operation, kind, self.zone).observe(time.perf_counter() - started)
+
+    @contextlib.contextmanager
+    def loop(self, name: str) -> Iterator[None]:
+        """Times one round of a background loop, as `component_<name>`."""
+        histogram = self._loops.get(name)
+        if histogram is None:
+            histogram = self._loops[name] = prometheus_client.Histogram(
+                f"component_{name}", "Seconds of one round.", ("zone",), registry=self.registry, buckets=FAST
+            )
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            histogram.labels(self.zone).observe(time.perf_counter() - started)
+
+    def refused(self, boundary: str, reason: str) -> None:
+        """A boundary (rest, xds, hds, bootstrap, tls ...) refused input. `reason` is one of a few fixed words."""
+        self._refused.add(boundary, reason, self.zone)
+
+    def refusals(self, boundary: str, reason: str) -> float:
+        """How often that happened."""
+        return self._refused.value(boundary, reason, self.zone)
+
+    def logged(self, level: str, logger: str) -> None:
+        """A line was written by a component."""
+        self._lines.add(level, logger, self.zone)
+
+    def resources(self, kind: str, count: int) -> None:
+        """How many resources of a kind there are."""
+        self._counts.labels(kind, "", self.zone).set(count)
+
+    def leads(self, leader: bool) -> None:
+        """Whether this instance runs the loops that only one may run."""
+        self._leader.set(1 if leader else 0)
+
+    def describe_control_plane(self, version: str, instance_id: str, cluster_id: str) -> None:
+        """The constant `cp_info`."""
+        labels = ("build_date", "cluster_id", "git_commit", "git_tag", "instance_id", "product", "version", "zone")
+        gauge = prometheus_client.Gauge("cp_info", "This control plane.", labels, registry=self.registry)
+        gauge.labels("", cluster_id, "", "", instance_id, "Kuma", version, self.zone).set(1)
