@@ -43,6 +43,11 @@ class _Answer:
         self._limit = limit
         self.body = bytearray()
         self.is_complete = False
+        self._has_length = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._has_length = True
 
     def on_body(self, part: bytes) -> None:
         self.body += part
@@ -51,6 +56,11 @@ class _Answer:
 
     def on_message_complete(self) -> None:
         self.is_complete = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all came that was announced; without an announcement the end of the connection ends the answer."""
+        return self.is_complete or (bool(self.body) and not self._has_length)
 
 
 class EnvoyAdmin:
@@ -80,13 +90,15 @@ class EnvoyAdmin:
         path = "/config_dump?include_eds" if include_eds else "/config_dump"
         return redaction.redact_config_dump(await self._get(dataplane, path, port))
 
-    async def stats(self, dataplane: res.Resource[dataplanes.Dataplane], query: str = "", port: int = 0) -> bytes:
-        """`/stats`, one `name: value` a line, or as `query` (`format=json`) says."""
-        return await self._get(dataplane, f"/stats?{query}" if query else "/stats", port)
+    async def stats(self, dataplane: res.Resource[dataplanes.Dataplane], as_json: bool = False, port: int = 0) -> bytes:
+        """`/stats`, one `name: value` a line, or JSON."""
+        return await self._get(dataplane, "/stats?format=json" if as_json else "/stats", port)
 
-    async def clusters(self, dataplane: res.Resource[dataplanes.Dataplane], query: str = "", port: int = 0) -> bytes:
-        """`/clusters`, text, or as `query` (`format=json`) says."""
-        return await self._get(dataplane, f"/clusters?{query}" if query else "/clusters", port)
+    async def clusters(
+        self, dataplane: res.Resource[dataplanes.Dataplane], as_json: bool = False, port: int = 0
+    ) -> bytes:
+        """`/clusters`, text or JSON."""
+        return await self._get(dataplane, "/clusters?format=json" if as_json else "/clusters", port)
 
     async def _get(self, dataplane: res.Resource[dataplanes.Dataplane], path: str, port: int) -> bytes:
         addresses = admin_certificates.addresses_of(dataplane.spec)
@@ -142,8 +154,8 @@ async def _fetch(address: str, port: int, path: str, context: ssl.SSLContext, li
             if not part:
                 break
             _feed(parser, part)
-        if not answer.is_complete and not answer.body:
-            raise EOFError("the connection was closed before an answer came")
+        if not answer.is_whole:
+            raise EOFError("the connection was closed before the whole answer came")
         if parser.get_status_code() != 200:
             raise errors.Unavailable(f"Envoy answered {path} with status {parser.get_status_code()}")
         return bytes(answer.body)
