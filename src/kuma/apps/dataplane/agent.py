@@ -1,0 +1,234 @@
+"""The life of one proxy: bootstrap, run Envoy and perhaps a command beside it, leave in good order.
+
+One of three things ends it: a signal, the end of Envoy, the end of the command. Whatever it is, peers hear goodbye
+first and Envoy goes last, so that no request is cut off.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from kuma.apps.dataplane import bootstrap, credentials, envoy, log
+from kuma.apps.dataplane.access_log import AccessLogStreamer
+from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.preparation import Prepared
+from kuma.apps.dataplane.process import Child, start_child
+from kuma.apps.dataplane.readiness import Reporter
+from kuma.apps.dataplane.supervision import EnvoyKeeper
+from kuma.base import durations, sockets
+
+_READY_POLL = 0.05
+_STILL_WAITING = 10.0
+PEERS_LEAVE = 1.0
+"""Seconds in which peers hear of a goodbye; requests they sent before still find the command running."""
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_FORWARDED = (signal.SIGHUP, signal.SIGUSR1)
+
+_log = log.logger("run")
+
+
+class Signals:
+    """Signals that ask the agent to end, as awaitable events. The third one does not wait for anybody."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._arrived = asyncio.Event()
+        self.last = signal.SIGTERM
+
+    def arrive(self, number: signal.Signals) -> None:
+        """Called by the event loop."""
+        self._count += 1
+        self.last = number
+        if self._count >= 3:
+            os._exit(1)  # the kernel ends our children
+        self._arrived.set()
+
+    async def next(self) -> None:
+        """Returns at once where a signal came since the last call, else waits for one."""
+        await self._arrived.wait()
+        self._arrived.clear()
+
+
+class Agent:
+    """One run. `command` is empty or the process to supervise beside Envoy."""
+
+    def __init__(self, prepared: Prepared, log_level: str, command: Sequence[str]) -> None:
+        self._prepared = prepared
+        self._log_level = log_level
+        self._command = command
+        self._around = prepared.around
+        self._admin = envoy.Admin()
+        self._signals = Signals()
+        self._running_command: Child | None = None
+        self._drained = False
+        self._gone = False
+
+    async def run(self) -> int:
+        """Lives until the end; the exit code. AgentError where it ends with a failure."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING:
+            loop.add_signal_handler(number, self._signals.arrive, number)
+        config = await self._bootstrap_unless_signalled()
+        if config is None:
+            return 0
+        self._admin = envoy.admin_of(config)
+        keeper = self._keeper(config)
+        reporter = Reporter(self._admin)
+        fifo = sockets.access_log(self._around.workdir, self._around.mesh, self._around.name)
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = [
+                    group.create_task(reporter.serve(self._prepared.readiness_listener)),
+                    group.create_task(AccessLogStreamer().run(fifo)),
+                ]
+                envoy_life = group.create_task(keeper.run())
+                loop.add_signal_handler(signal.SIGUSR2, lambda: group.create_task(self._drain_inbounds()))
+                code = await self._live(group, reporter, envoy_life)
+                await keeper.stop()
+                for task in beside:
+                    task.cancel()
+        except BaseExceptionGroup as failures:
+            raise _first_of(failures) from failures
+        finally:
+            await self._say_goodbye()
+            await self._stop_all(keeper)
+        return code
+
+    async def _bootstrap_unless_signalled(self) -> bytes | None:
+        """Envoy's configuration; None where a signal came while the control plane was away."""
+        asking = asyncio.ensure_future(self._fetch())
+        signalled = asyncio.ensure_future(self._signals.next())
+        try:
+            await asyncio.wait({asking, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            return await asking if asking.done() else None
+        finally:
+            asking.cancel()
+            signalled.cancel()
+
+    async def _fetch(self) -> bytes:
+        around, control_plane = self._around, self._prepared.control_plane
+        if self._prepared.fetch_token:
+            token = await control_plane.fetch_token(around.mesh, around.name)
+            path = credentials.write_secret(os.path.join(around.workdir, "token"), token) if token else ""
+            around = self._around = replace(around, token=token, token_path=path)
+        answer = await control_plane.fetch_bootstrap(bootstrap.build_request(self._prepared.settings, around))
+        _log.info("bootstrapped: mesh=%s name=%s workdir=%s", around.mesh, around.name, around.workdir)
+        return answer.config
+
+    def _keeper(self, config: bytes) -> EnvoyKeeper:
+        settings = self._prepared.settings
+        path = credentials.write_secret(os.path.join(self._around.workdir, "bootstrap.yaml"), config.decode())
+        arguments = envoy.arguments(
+            self._prepared.envoy_binary,
+            path,
+            max(settings.drain_time // durations.SECOND, 1),
+            settings.envoy_log_level or self._log_level,
+            settings.envoy_component_log_level,
+            settings.concurrency,
+        )
+        base, limit = settings.restart_base / durations.SECOND, settings.restart_max / durations.SECOND
+        return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit)
+
+    async def _live(self, group: asyncio.TaskGroup, reporter: Reporter, envoy_life: asyncio.Task[None]) -> int:
+        """Waits for what ends the run, and leaves the mesh."""
+        signalled = group.create_task(self._signals.next())
+        command_life = group.create_task(self._run_command()) if self._command else None
+        ends = {signalled, envoy_life} | ({command_life} if command_life else set())
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        reporter.terminating = True
+        if not envoy_life.done():
+            await self._say_goodbye()
+            if signalled.done():
+                await self._drain(command_life)
+        signalled.cancel()
+        return await self._end_command(command_life)
+
+    async def _run_command(self) -> int:
+        """Starts the command as soon as its outbounds answer; its exit code, 128 + n after signal n."""
+        await self._until_ready()
+        try:
+            child = await start_child(self._command)
+        except OSError as error:
+            raise AgentError(f"could not start {self._command[0]}: {error.strerror}", code=127) from error
+        self._running_command = child
+        loop = asyncio.get_running_loop()
+        for number in _FORWARDED:
+            loop.add_signal_handler(number, child.send_signal, number)
+        code = await child.wait()
+        return code if code >= 0 else 128 - code
+
+    async def _until_ready(self) -> None:
+        clock = asyncio.get_running_loop().time
+        report_at = clock() + _STILL_WAITING
+        while self._admin.is_enabled:
+            with contextlib.suppress(OSError):  # Envoy does not listen yet
+                if (await self._admin.ready()).status == 200:
+                    return
+            if clock() > report_at:
+                _log.info("Envoy has no configuration yet; %s starts when it has", self._command[0])
+                report_at = clock() + _STILL_WAITING
+            await asyncio.sleep(_READY_POLL)
+
+    async def _say_goodbye(self) -> None:
+        if self._prepared.self_registered and not self._gone:
+            self._gone = True
+            around = self._around
+            await self._prepared.control_plane.say_goodbye(around.mesh, around.name, around.token)
+
+    async def _drain(self, command_life: asyncio.Task[int] | None) -> None:
+        """Lets connections finish, until the drain time has passed, the command has ended or another signal comes."""
+        with contextlib.suppress(OSError):  # Envoy may have no admin API, or be on its way out
+            await self._admin.fail_health_checks()
+        seconds = self._prepared.settings.drain_time / durations.SECOND
+        if self._running_command is not None:
+            if self._prepared.self_registered and await self._signalled_within(min(PEERS_LEAVE, seconds), command_life):
+                return
+            self._running_command.send_signal(self._signals.last)
+        if not self._drained:
+            await self._signalled_within(seconds, command_life)
+
+    async def _signalled_within(self, seconds: float, command_life: asyncio.Task[int] | None) -> bool:
+        """Waits; whether another signal cut it short. The end of the command cuts it short as well."""
+        signalled = asyncio.ensure_future(self._signals.next())
+        try:
+            ends: set[asyncio.Future[Any]] = {signalled} | ({command_life} if command_life else set())
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return signalled.done()
+        finally:
+            signalled.cancel()
+
+    async def _end_command(self, command_life: asyncio.Task[int] | None) -> int:
+        if command_life is None:
+            return 0
+        if self._running_command is None:
+            command_life.cancel()  # it still waits for Envoy
+            return 0
+        await self._running_command.stop()
+        return await command_life
+
+    async def _drain_inbounds(self) -> None:
+        """Stops taking connections from peers, as Kubernetes asks before it ends a native sidecar."""
+        if self._drained:
+            return
+        self._drained = True
+        with contextlib.suppress(OSError):  # Envoy may be on its way out
+            await self._admin.drain_inbounds()
+
+    async def _stop_all(self, keeper: EnvoyKeeper) -> None:
+        """Leaves no process behind, whatever happened."""
+        if self._running_command is not None:
+            await self._running_command.stop()
+        await keeper.stop()
+
+
+def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure that says why the run ended: ours before others, innermost first."""
+    flat: list[BaseException] = []
+    for each in failures.exceptions:
+        flat.append(_first_of(each) if isinstance(each, BaseExceptionGroup) else each)
+    return next((each for each in flat if isinstance(each, AgentError)), flat[0])

@@ -1,0 +1,170 @@
+"""From settings to everything that a run needs before it says its first word to the control plane.
+
+Whatever the user got wrong shows here, before anything is started.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kuma.apps.dataplane import bootstrap, credentials, definition, enrolment, envoy, host, log, readiness, redirection
+from kuma.apps.dataplane import settings as conf
+from kuma.apps.dataplane.control_plane import ControlPlane
+from kuma.apps.dataplane.failure import AgentError
+
+_API_PORT = 5681
+_log = log.logger("run")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One run, ready to begin. `self_registered`: the proxy brings its Dataplane and takes it along when it leaves."""
+
+    settings: conf.Settings
+    around: bootstrap.Surroundings
+    control_plane: ControlPlane
+    envoy_binary: str
+    readiness_listener: socket.socket
+    self_registered: bool
+    fetch_token: bool
+
+
+def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: ExitStack) -> Prepared:
+    """Everything for one run; what must be given back at its end is left in `resources`. AgentError as it says."""
+    brought = _definition(settings, resources)
+    mesh, name = _identity(settings, brought, environ)
+    workdir = _workdir(settings, resources)
+    token_path = _token_path(settings, workdir, name)
+    token = credentials.read_token(token_path) if token_path else ""
+    ca = settings.ca_cert or (credentials.read_ca(path) if (path := _ca_file(settings, environ)) else "")
+    binary = envoy.find_envoy(settings.binary_path)
+    version = envoy.read_version(binary)
+    if not version.is_compatible:
+        _log.info("Envoy %s is not of the release that this agent is made for", version.number)
+    listener = _readiness_listener(settings, environ)
+    resources.callback(listener.close)
+    redirect = settings.transparent_proxy or bool(settings.transparent_proxy_config)
+    around = bootstrap.Surroundings(
+        mesh=mesh,
+        name=name,
+        definition=brought.to_json() if brought else "",
+        token=token,
+        token_path=os.path.abspath(token_path) if token_path else "",
+        ca=ca,
+        workdir=workdir,
+        readiness_port=int(listener.getsockname()[1]),
+        envoy=version,
+        system_ca=settings.system_ca_path or host.find_system_ca(),
+        has_ipv6=host.has_ipv6(),
+        memory_limit=host.memory_limit(),
+        redirection=_redirection(settings) if redirect else None,
+        host_ip=environ.get("HOST_IP", ""),
+    )
+    api = settings.cp_api_address or _local_api(settings.cp_address)
+    control_plane = ControlPlane(
+        url=settings.cp_address.rstrip("/"),
+        tls=credentials.tls_context(ca, settings.skip_verify),
+        api_url=api.rstrip("/"),
+        retry_backoff=settings.retry_backoff,
+        retry_limit=settings.retry_max_duration,
+    )
+    return Prepared(
+        settings=settings,
+        around=around,
+        control_plane=control_plane,
+        envoy_binary=binary,
+        readiness_listener=listener,
+        self_registered=brought is not None and settings.proxy_type == "dataplane",
+        fetch_token=bool(settings.service and api and not token),
+    )
+
+
+def _definition(settings: conf.Settings, resources: ExitStack) -> definition.Definition | None:
+    if settings.service:
+        enrolled = enrolment.enrol(settings)
+        for keeper in enrolled.keepers:
+            resources.callback(keeper.close)
+        return enrolled.definition
+    if not settings.has_definition:
+        return None
+    if settings.name or settings.mesh:
+        raise AgentError(
+            "--name and --mesh cannot be specified when a dataplane definition is provided, mesh and name will be "
+            "read from the dataplane definition"
+        )
+    template = definition.read_text(settings.resource, settings.resource_file)
+    brought = definition.render_definition(template, settings.variables)
+    definition.check_kind(brought, conf.PROXY_TYPES[settings.proxy_type])
+    return brought
+
+
+def _identity(
+    settings: conf.Settings, brought: definition.Definition | None, environ: Mapping[str, str]
+) -> tuple[str, str]:
+    mesh = brought.mesh if brought else settings.mesh
+    name = brought.name if brought else settings.name
+    pod, namespace = environ.get("POD_NAME"), environ.get("POD_NAMESPACE")
+    if brought is None and pod and namespace and (not name or set(name) & set("$(){}")):
+        name = f"{pod}.{namespace}"
+    conf.check_identity(name, mesh, settings.proxy_type)
+    return (mesh if settings.proxy_type == "dataplane" else ""), name
+
+
+def _workdir(settings: conf.Settings, resources: ExitStack) -> str:
+    chosen = settings.work_dir or settings.socket_dir or settings.config_dir
+    if chosen:
+        Path(chosen).mkdir(parents=True, exist_ok=True)
+        return os.path.abspath(chosen)
+    made = tempfile.mkdtemp(prefix="kuma-dp-")
+    os.chmod(made, 0o711)
+    resources.callback(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _token_path(settings: conf.Settings, workdir: str, name: str) -> str:
+    if settings.token:
+        return credentials.write_secret(os.path.join(workdir, name.replace("/", "_")), settings.token)
+    return settings.token_file
+
+
+def _ca_file(settings: conf.Settings, environ: Mapping[str, str]) -> str:
+    """The CA file: the given one, or for the one-line start the certificate that a control plane here made itself."""
+    if settings.ca_cert_file or not settings.service or settings.skip_verify:
+        return settings.ca_cert_file
+    own = os.path.join(environ.get("HOME", ""), ".kuma", "kuma-cp.crt")
+    local = host.is_loopback(urlsplit(settings.cp_address).hostname or "")
+    return own if local and os.path.isfile(own) else ""
+
+
+def _local_api(cp_address: str) -> str:
+    """The REST API of a control plane on this machine, which trusts its neighbours by default; elsewhere none."""
+    name = urlsplit(cp_address).hostname or ""
+    if not host.is_loopback(name):
+        return ""
+    return f"http://{f'[{name}]' if ':' in name else name}:{_API_PORT}"
+
+
+def _redirection(settings: conf.Settings) -> dict[str, object]:
+    return redirection.read_redirection(
+        settings.transparent_proxy_config, settings.dns_enabled, settings.dns_envoy_port
+    )
+
+
+def _readiness_listener(settings: conf.Settings, environ: Mapping[str, str]) -> socket.socket:
+    # In a pod the kubelet asks from outside; elsewhere only Envoy's own listener does.
+    address = "0.0.0.0" if environ.get("POD_NAME") else "127.0.0.1"
+    free = bool(settings.service) and "readiness_port" not in settings.given
+    port = 0 if free else settings.readiness_port
+    try:
+        return readiness.bind_reporter(address, port)
+    except OSError as error:
+        raise AgentError(
+            f"could not report readiness on {address}:{port}: {error.strerror}. Choose another port with "
+            "KUMA_READINESS_PORT"
+        ) from error
