@@ -43,8 +43,10 @@ def admin_nodes(
     taken = networking.address == admin_address
     if certificate is not None and not taken and admin.readiness_port:
         made.append(_listener(subject, networking.address, certificate, own, ready))
-    for node in [*behind, *made]:
-        nodes.add_authors(node, [author])
+    for cluster in behind:
+        nodes.add_authors(cluster, [author])
+    for listener in made:
+        nodes.add_authors(listener, [author])
     return made, behind
 
 

@@ -37,8 +37,11 @@ def passthrough_nodes(
             cluster = clusters.cluster(inbound, "ORIGINAL_DST")
             clusters.bind_to(cluster, source)
             behind.append(nodes.ClusterNode(inbound, cluster))
-    for node in [*made, *behind]:
-        nodes.add_authors(node, [res.ref_to(subject.resource), res.ref_to(picture.resource)])
+    authors = [res.ref_to(subject.resource), res.ref_to(picture.resource)]
+    for each in made:
+        nodes.add_authors(each, authors)
+    for other in behind:
+        nodes.add_authors(other, authors)
     return made, behind
 
 

@@ -16,18 +16,9 @@ NETWORK = "envoy.filters.network.rbac"
 HTTP = "envoy.filters.http.rbac"
 
 
-@dataclass(frozen=True, slots=True)
-class TagTest:
-    """A client carries tag `key` with `value` (`*`: with any value); negated: it does not."""
-
-    key: str
-    value: str
-    negated: bool = False
-
-
-def principal(mesh: str, tests: Sequence[TagTest]) -> api.Message:
-    """A client that passes all the tests; any client where there are none."""
-    parts = [part for part in (_test(mesh, test) for test in tests) if part is not None]
+def principal(mesh: str, tags: Iterable[tuple[str, str]]) -> api.Message:
+    """A client that carries all the tags (`*`: with any value); any client where there are none."""
+    parts = [_tag(mesh, key, value) for key, value in tags if (key, value) != (labels.SERVICE_TAG, "*")]
     if not parts:
         return api.Principal(any=True)
     if len(parts) == 1:
@@ -37,21 +28,15 @@ def principal(mesh: str, tests: Sequence[TagTest]) -> api.Message:
     return out
 
 
-def _test(mesh: str, test: TagTest) -> api.Message | None:
-    if test.value == "*" and not test.negated and test.key == labels.SERVICE_TAG:
-        return None
+def _tag(mesh: str, key: str, value: str) -> api.Message:
     out = api.Principal()
     name = out.authenticated.principal_name
-    if test.value == "*":
-        name.prefix = names.spiffe_id(mesh, "") if test.key == labels.SERVICE_TAG else names.tag_id(test.key, "")
-    elif test.key == labels.SERVICE_TAG:
-        name.exact = names.spiffe_id(mesh, test.value)
+    if value == "*":
+        name.prefix = names.tag_id(key, "")
+    elif key == labels.SERVICE_TAG:
+        name.exact = names.spiffe_id(mesh, value)
     else:
-        name.exact = names.tag_id(test.key, test.value)
-    if test.negated:
-        negation = api.Principal()
-        negation.not_id.CopyFrom(out)
-        return negation
+        name.exact = names.tag_id(key, value)
     return out
 
 

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kuma.envoy import rbac
 from kuma.plan import nodes, proxy
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -28,12 +27,12 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientRule(Generic[Conf]):
-    """From `from[]` entries: clients that pass all tests get `conf`; the first rule that fits a client holds."""
+class ClientEntry(Generic[Conf]):
+    """One entry of some `from[]`: clients that carry all `tags` get `conf`, unless a later entry says otherwise."""
 
-    tests: tuple[rbac.TagTest, ...]
+    tags: tuple[tuple[str, str], ...]
     conf: Conf
-    origins: tuple[res.ResourceRef, ...]
+    origin: res.ResourceRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,12 @@ class InboundRule(Generic[Conf]):
 
 @dataclass(frozen=True, slots=True)
 class InboundMatch:
-    """What all policies of one kind say of one inbound. `on_proxy`: some policy of the kind is about the proxy."""
+    """What all policies of one kind say of one inbound. `on_proxy`: some policy of the kind is about the proxy.
 
-    clients: tuple[ClientRule[Any], ...] = ()
+    `clients` stand from the least to the most important, `rules` from the most to the least.
+    """
+
+    clients: tuple[ClientEntry[Any], ...] = ()
     rules: tuple[InboundRule[Any], ...] = ()
     on_proxy: bool = False
 
@@ -60,7 +62,7 @@ class InboundMatch:
     @property
     def origins(self) -> tuple[res.ResourceRef, ...]:
         """Every policy that has a part in it."""
-        found = [origin for rule in self.clients for origin in rule.origins] + [rule.origin for rule in self.rules]
+        found = [each.origin for each in self.clients] + [each.origin for each in self.rules]
         return tuple(dict.fromkeys(found))
 
 

@@ -27,7 +27,7 @@ def selects(policy: res.Resource[Any], subject: proxy.ProxyFacts, inbound: nodes
     if kind == "MeshSubset":
         return _has_proxy_type(target) and is_subset(target.tags or {}, tags)
     if kind == "MeshService":
-        return tags.get(labels.SERVICE_TAG) == target.name
+        return bool(tags.get(labels.SERVICE_TAG) == target.name)
     if kind == "MeshServiceSubset":
         return is_subset({**(target.tags or {}), labels.SERVICE_TAG: target.name}, tags)
     return False

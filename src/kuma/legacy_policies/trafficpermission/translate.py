@@ -53,7 +53,4 @@ POLICY = TrafficPermission()
 
 
 def _clients(rule: policy.InboundRule[Any], context: policy.Context) -> list[api.Message]:
-    return [
-        rbac.principal(context.mesh, [rbac.TagTest(key, value) for key, value in sorted(source.match.items())])
-        for source in rule.conf.sources
-    ]
+    return [rbac.principal(context.mesh, sorted(source.match.items())) for source in rule.conf.sources]

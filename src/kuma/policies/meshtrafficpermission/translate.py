@@ -7,6 +7,7 @@ filter. Without any permission everybody is refused (Kuma's documentation, "Mesh
 from collections.abc import Sequence
 from typing import Any
 
+from kuma.base import labels
 from kuma.envoy import api, names, rbac
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrafficpermission import model
@@ -15,6 +16,7 @@ from kuma.policy_engine import policy
 from kuma.resources import resource as res
 
 ORDER = 1100
+Tags = tuple[tuple[str, str], ...]
 
 
 class MeshTrafficPermission(policy.Policy):
@@ -69,52 +71,50 @@ def _filled(message: api.Message, match: policy.InboundMatch, context: policy.Co
     return message
 
 
-def _principals(clients: Sequence[policy.ClientRule[Any]], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
+def _principals(entries: Sequence[policy.ClientEntry[Any]], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
     """Clients that may pass, and those of them that a shadow rule would refuse.
 
-    Rules are first-match, RBAC policies are not: a client that an earlier rule refuses is taken out of the later
-    ones it also fits.
+    The last entry that fits a client decides. RBAC tries all its principals, so each permission leaves out the
+    clients that a later refusal fits; one that a later entry covers says nothing and is dropped.
     """
-    permitted, shadowed, denied = [], [], []
-    for rule in clients:
-        action = rule.conf.action
-        if action == model.Action.DENY:
-            denied.append(rule.tests)
+    permitted, shadowed = [], []
+    later: list[policy.ClientEntry[Any]] = []
+    for entry in reversed(entries):
+        covered = any(set(each.tags) <= set(entry.tags) for each in later)
+        later.append(entry)
+        action = entry.conf.action
+        if covered or action == model.Action.DENY:
             continue
-        who = _without(rbac.principal(mesh, rule.tests), rule.tests, denied, mesh)
+        refusals = [
+            each.tags for each in later if each.conf.action == model.Action.DENY and not _are_apart(each, entry)
+        ]
+        who = _without(entry.tags, refusals, mesh)
         permitted.append(who)
         if action == model.Action.ALLOW_WITH_SHADOW_DENY:
             shadowed.append(who)
     return permitted, shadowed
 
 
-def _without(
-    who: api.Message,
-    tests: tuple[rbac.TagTest, ...],
-    denied: Sequence[tuple[rbac.TagTest, ...]],
-    mesh: str,
-) -> api.Message:
-    overlapping = [other for other in denied if not _are_apart(tests, other)]
-    if not overlapping:
-        return who
+def _without(tags: Tags, refusals: Sequence[Tags], mesh: str) -> api.Message:
+    """Clients with `tags` that none of the refusals fits."""
+    negations = []
+    for refused in refusals:
+        negation = api.Principal()
+        negation.not_id.CopyFrom(rbac.principal(mesh, refused))
+        negations.append(negation)
+    if not tags and len(negations) == 1:
+        return negations[0]
+    if not negations:
+        return rbac.principal(mesh, tags)
     out = api.Principal()
-    out.and_ids.ids.append(who)
-    for other in overlapping:
-        out.and_ids.ids.add().not_id.CopyFrom(rbac.principal(mesh, other))
+    out.and_ids.ids.extend(negations if not tags else [rbac.principal(mesh, tags), *negations])
     return out
 
 
-def _are_apart(one: tuple[rbac.TagTest, ...], other: tuple[rbac.TagTest, ...]) -> bool:
-    """Whether no client passes both: one of them asks for what the other excludes, or for another value."""
-    for a in one:
-        for b in other:
-            if a.key != b.key:
-                continue
-            if a.negated != b.negated and a.value == b.value:
-                return True
-            if not a.negated and not b.negated and a.value != b.value:
-                return True
-    return False
+def _are_apart(one: policy.ClientEntry[Any], other: policy.ClientEntry[Any]) -> bool:
+    """Whether no client of one service fits both, because they ask for different services."""
+    service, its = dict(one.tags).get(labels.SERVICE_TAG), dict(other.tags).get(labels.SERVICE_TAG)
+    return bool(service and its and service != its)
 
 
 def _entries(rules: Sequence[policy.InboundRule[Any]]) -> list[rbac.Entry]:

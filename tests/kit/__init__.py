@@ -1,0 +1,1 @@
+"""What tests share: short ways to make resources and worlds."""

@@ -1,0 +1,87 @@
+"""Short ways to make resources and pictures of a mesh."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kuma.legacy_policies.trafficpermission import translate as traffic_permission
+from kuma.mesh import view
+from kuma.policies.meshtrafficpermission import translate as mesh_traffic_permission
+from kuma.resources import codec
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane, mesh
+
+POLICIES = (mesh_traffic_permission.POLICY, traffic_permission.POLICY)
+KINDS = {each.name: each for each in (mesh.KIND, dataplane.KIND, *(policy.kind for policy in POLICIES))}
+BUILTIN = {"enabledBackend": "ca-1", "backends": [{"name": "ca-1", "type": "builtin"}]}
+
+
+def resource(document: Mapping[str, Any]) -> res.Resource[Any]:
+    """A resource in REST form."""
+    return codec.decode(KINDS[document["type"]], {"mesh": "m", **document} if document["type"] != "Mesh" else document)
+
+
+def a_mesh(name: str = "m", **fields: Any) -> res.Resource[Any]:
+    """A Mesh."""
+    return resource({"type": "Mesh", "name": name, **fields})
+
+
+def a_dataplane(
+    name: str,
+    service: str,
+    *,
+    address: str = "192.168.0.1",
+    port: int = 8080,
+    protocol: str = "http",
+    outbounds: Mapping[str, int] | None = None,
+    labels: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    **inbound: Any,
+) -> res.Resource[Any]:
+    """A Dataplane with one inbound, application on the loopback."""
+    return resource(
+        {
+            "type": "Dataplane",
+            "name": name,
+            "labels": dict(labels or {}),
+            "networking": {
+                "address": address,
+                "inbound": [
+                    {
+                        "port": port,
+                        "servicePort": 80,
+                        "serviceAddress": "127.0.0.1",
+                        "tags": {"kuma.io/service": service, "kuma.io/protocol": protocol, **(tags or {})},
+                        **inbound,
+                    }
+                ],
+                "outbound": [{"port": p, "tags": {"kuma.io/service": s}} for s, p in (outbounds or {}).items()],
+            },
+        }
+    )
+
+
+def a_permission(name: str, *entries: tuple[Mapping[str, str], str], target: Any = None) -> res.Resource[Any]:
+    """A MeshTrafficPermission out of `from` entries: tags of clients (none: all) and an action."""
+    return resource(
+        {
+            "type": "MeshTrafficPermission",
+            "name": name,
+            "spec": {
+                "targetRef": target or {"kind": "Mesh"},
+                "from": [
+                    {
+                        "targetRef": {"kind": "MeshSubset", "tags": dict(tags)} if tags else {"kind": "Mesh"},
+                        "default": {"action": action},
+                    }
+                    for tags, action in entries
+                ],
+            },
+        }
+    )
+
+
+def world(resources: Iterable[res.Resource[Any]]) -> view.WorldView:
+    """The picture of some resources; meshes must come first."""
+    empty = view.WorldView(frozenset(policy.kind.name for policy in POLICIES))
+    made, _ = empty.advance(view.Edit(each) for each in resources)
+    return made

@@ -1,0 +1,117 @@
+"""The picture of a mesh: what each change touches, and what it leaves alone."""
+
+import pytest
+from tests.kit import worlds
+
+from kuma.mesh import view
+from kuma.resources import resource as res
+
+
+def base() -> view.WorldView:
+    return worlds.world(
+        [
+            worlds.a_mesh(),
+            worlds.a_dataplane("web-1", "web", outbounds={"api": 10001}),
+            worlds.a_dataplane("api-1", "api", address="192.168.0.2"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "meshes", "proxies", "services"),
+    [
+        (view.Edit(worlds.a_dataplane("api-2", "api", address="192.168.0.3")), set(), {"api-2"}, {"api"}),
+        (view.Edit(worlds.a_dataplane("api-1", "api", address="192.168.0.9")), set(), {"api-1"}, {"api"}),
+        (view.Edit(worlds.a_dataplane("api-1", "api", address="192.168.0.2")), set(), set(), set()),
+        (view.Edit(worlds.a_dataplane("api-1", "new", address="192.168.0.2")), set(), {"api-1"}, {"api", "new"}),
+        (view.Edit(worlds.a_dataplane("api-1", "api", address="192.168.0.2"), True), set(), {"api-1"}, {"api"}),
+        (
+            view.Edit(worlds.a_dataplane("web-1", "web", outbounds={"api": 10002})),
+            set(),
+            {"web-1"},
+            set(),
+        ),
+        (view.Edit(worlds.a_permission("p", ({}, "Allow"))), {"m"}, set(), set()),
+        (view.Edit(worlds.a_mesh(mtls=worlds.BUILTIN)), {"m"}, set(), set()),
+        (view.Edit(worlds.a_mesh()), set(), set(), set()),
+        (view.Edit(worlds.a_mesh("other")), {"other"}, set(), set()),
+    ],
+)
+def test_a_change_touches_what_it_must(
+    edit: view.Edit, meshes: set[str], proxies: set[str], services: set[str]
+) -> None:
+    _, touched = base().advance([edit])
+    assert touched.meshes == meshes
+    assert touched.proxies == {res.Key("Dataplane", "m", name) for name in proxies}
+    assert touched.services == {("m", service) for service in services}
+
+
+def test_what_did_not_change_is_the_same_object() -> None:
+    before = base()
+    after, _ = before.advance([view.Edit(worlds.a_permission("p", ({}, "Allow")))])
+    assert after.meshes["m"].endpoints is before.meshes["m"].endpoints
+    assert after.meshes["m"].dataplanes is before.meshes["m"].dataplanes
+
+
+def test_nothing_of_a_deleted_mesh_remains() -> None:
+    after, touched = base().advance([view.Edit(worlds.a_mesh(), deleted=True)])
+    assert not after.meshes
+    assert touched.meshes == {"m"}
+
+
+@pytest.mark.parametrize(
+    ("protocols", "common"),
+    [
+        ([], "unknown"),
+        (["http"], "http"),
+        (["grpc"], "grpc"),
+        (["grpc", "http2"], "http2"),
+        (["http", "http2"], "tcp"),
+        (["http", "tcp"], "tcp"),
+        (["kafka", "kafka"], "kafka"),
+        (["kafka", "http"], "tcp"),
+    ],
+)
+def test_a_service_speaks_what_all_its_proxies_can(protocols: list[str], common: str) -> None:
+    proxies = [
+        worlds.a_dataplane(f"p-{at}", "s", address=f"192.168.1.{at + 1}", protocol=protocol)
+        for at, protocol in enumerate(protocols)
+    ]
+    picture = worlds.world([worlds.a_mesh(), *proxies]).meshes["m"]
+    assert picture.endpoints.of("s").protocol == common
+
+
+@pytest.mark.parametrize(
+    ("inbound", "endpoints"),
+    [
+        ({}, 1),
+        ({"state": "NotReady"}, 0),
+        ({"state": "Ignored"}, 0),
+        ({"health": {"ready": False}}, 0),
+        ({"health": {"ready": True}}, 1),
+    ],
+)
+def test_only_healthy_inbounds_are_endpoints(inbound: dict[str, object], endpoints: int) -> None:
+    picture = worlds.world([worlds.a_mesh(), worlds.a_dataplane("p", "s", **inbound)]).meshes["m"]
+    assert len(picture.endpoints.of("s").endpoints) == endpoints
+
+
+def test_the_protocol_survives_the_last_healthy_endpoint() -> None:
+    picture = worlds.world([worlds.a_mesh(), worlds.a_dataplane("p", "s", state="NotReady")]).meshes["m"]
+    assert picture.endpoints.of("s").protocol == "http"
+
+
+def test_peers_dial_the_advertised_address() -> None:
+    proxy = worlds.resource(
+        {
+            "type": "Dataplane",
+            "name": "p",
+            "networking": {
+                "address": "192.168.0.1",
+                "advertisedAddress": "203.0.113.1",
+                "inbound": [{"port": 8080, "tags": {"kuma.io/service": "s"}}],
+            },
+        }
+    )
+    picture = worlds.world([worlds.a_mesh(), proxy]).meshes["m"]
+    assert [each.address for each in picture.endpoints.of("s").endpoints] == ["203.0.113.1"]
