@@ -8,6 +8,7 @@ of lists are shared, because thousands of proxies say the same things.
 
 import base64
 import binascii
+import enum
 import functools
 import re
 import sys
@@ -225,7 +226,7 @@ def _read_any(value: Any) -> Any:
     return value
 
 
-def _enum_reader(wanted: type[Any]) -> Read:
+def _enum_reader(wanted: type[enum.Enum]) -> Read:
     members = list(wanted)
     by_name = {member.value: member for member in members}
     full_name = getattr(wanted, "__proto_name__", wanted.__name__)

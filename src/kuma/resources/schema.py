@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import inspect
 
 from kuma.base.errors import Violation
@@ -28,11 +29,12 @@ def envelope_violations(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> l
     """What the schema of a `spec`-envelope kind finds wrong with a REST document, in document order."""
     if document.get("spec") is None:
         return [Violation("", ".spec in body is required")]
-    return [_located(path, reason) for path, reason in _check(_described(kind.spec), {}, document["spec"], "spec")]
+    spec: type[msgspec.Struct] = kind.spec
+    return [_located(path, reason) for path, reason in _check(_described(spec), {}, document["spec"], "spec")]
 
 
 @functools.cache
-def _described(spec: type) -> inspect.Type:
+def _described(spec: type[msgspec.Struct]) -> inspect.Type:
     return inspect.type_info(spec)
 
 
@@ -107,13 +109,11 @@ def _check_marks(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple
     accepted = marks.get("enum")
     if accepted is not None and value not in accepted:
         yield path, f"in body should be one of [{' '.join(accepted)}]"
-    for name, broken, text in (
-        ("minimum", lambda limit: value < limit, "in body should be greater than or equal to {}"),
-        ("maximum", lambda limit: value > limit, "in body should be less than or equal to {}"),
-    ):
-        limit = marks.get(name)
-        if limit is not None and broken(limit):
-            yield path, text.format(limit)
+    least, most = marks.get("minimum"), marks.get("maximum")
+    if least is not None and value < least:
+        yield path, f"in body should be greater than or equal to {least}"
+    if most is not None and value > most:
+        yield path, f"in body should be less than or equal to {most}"
     yield from _check_length(marks, value, path)
     pattern = marks.get("pattern")
     if pattern is not None and not re.search(pattern, value):

@@ -44,7 +44,7 @@ def _check_rule(path: str, conf: "model.RuleConf") -> Iterator[Violation]:
         for index, match in enumerate(matches):
             place = f"{path}.{name}[{index}]"
             if match.spiffe_id is None and match.sni is None:
-                yield Violation(place, "at least one of 'spiffeID', 'sni' has to be defined")
+                yield Violation(place, "must specify at least one of 'spiffeID' or 'sni'")
             yield from targetref.check_match(place, match)
 
 

@@ -1,0 +1,13 @@
+"""Every kind the project declares, for families that look one up by its name."""
+
+import functools
+
+from kuma.legacy_policies import discovery as legacy
+from kuma.policies import discovery as policies
+from kuma.resources import builtin, catalog
+
+
+@functools.cache
+def known() -> catalog.Catalog:
+    """Core kinds and all policies."""
+    return catalog.Catalog(builtin.CORE_KINDS + policies.kinds() + legacy.kinds())
