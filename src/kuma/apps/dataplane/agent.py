@@ -14,6 +14,7 @@ from typing import Any
 
 from kuma.apps.dataplane import bootstrap, credentials, envoy, log
 from kuma.apps.dataplane.access_log import AccessLogStreamer
+from kuma.apps.dataplane.control_plane import Bootstrap, TokenMissing, Unreachable
 from kuma.apps.dataplane.failure import AgentError
 from kuma.apps.dataplane.preparation import Prepared
 from kuma.apps.dataplane.process import Child, start_child
@@ -111,14 +112,30 @@ class Agent:
             signalled.cancel()
 
     async def _fetch(self) -> bytes:
-        around, control_plane = self._around, self._prepared.control_plane
-        if self._prepared.fetch_token:
-            token = await control_plane.fetch_token(around.mesh, around.name)
-            path = credentials.write_secret(os.path.join(around.workdir, "token"), token) if token else ""
-            around = self._around = replace(around, token=token, token_path=path)
-        answer = await control_plane.fetch_bootstrap(bootstrap.build_request(self._prepared.settings, around))
+        answer = await self._prepared.control_plane.until_answered(self._ask)
+        around = self._around
         _log.info("bootstrapped: mesh=%s name=%s workdir=%s", around.mesh, around.name, around.workdir)
         return answer.config
+
+    async def _ask(self) -> Bootstrap:
+        """One attempt: a token where we may fetch one ourselves, then the bootstrap."""
+        control_plane, tokenless = self._prepared.control_plane, ""
+        if self._prepared.fetch_token and not self._around.token:
+            try:
+                self._keep_token(await control_plane.ask_token(self._around.mesh, self._around.name))
+            except Unreachable as error:
+                tokenless = str(error)
+        try:
+            return await control_plane.ask_bootstrap(bootstrap.build_request(self._prepared.settings, self._around))
+        except TokenMissing as refusal:
+            if not tokenless:
+                raise
+            raise Unreachable(f"{refusal} (it could not be fetched: {tokenless})") from refusal
+
+    def _keep_token(self, token: str) -> None:
+        if token:
+            path = credentials.write_secret(os.path.join(self._around.workdir, "token"), token)
+            self._around = replace(self._around, token=token, token_path=path)
 
     def _keeper(self, config: bytes) -> EnvoyKeeper:
         settings = self._prepared.settings

@@ -5,9 +5,9 @@ import base64
 import contextlib
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kuma.apps.dataplane import http_client, log
 from kuma.apps.dataplane.failure import AgentError
@@ -31,9 +31,15 @@ _WRONG_PORT = (
 
 _log = log.logger("control-plane")
 
+T = TypeVar("T")
+
 
 class Unreachable(Exception):
     """This attempt failed and a later one may succeed."""
+
+
+class TokenMissing(AgentError):
+    """The control plane wants a token and got none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +63,25 @@ class ControlPlane:
     retry_backoff: int
     retry_limit: int
 
-    async def fetch_bootstrap(self, request: Mapping[str, Any]) -> Bootstrap:
-        """Asks until there is an answer. AgentError for a refusal that will not change, or after `retry_limit`."""
+    async def until_answered(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeats an attempt while it is Unreachable; AgentError once `retry_limit` has passed."""
         clock = asyncio.get_running_loop().time
         started, pause, reported = clock(), _FIRST_RETRY, ""
         while True:
             try:
-                return await self._try_bootstrap(request)
+                return await attempt()
             except Unreachable as error:
                 reason = str(error)
             if self.retry_limit and clock() - started > self.retry_limit / durations.SECOND:
                 raise AgentError(_FAILED + reason)
             if reason != reported:
-                _log.info("the control plane does not answer, trying again until it does: %s", reason)
+                _log.info("the control plane does not answer, trying until it does: %s", reason)
                 reported = reason
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.retry_backoff / durations.SECOND)
 
-    async def _try_bootstrap(self, request: Mapping[str, Any]) -> Bootstrap:
+    async def ask_bootstrap(self, request: Mapping[str, Any]) -> Bootstrap:
+        """One attempt. AgentError for a refusal that will not change, TokenMissing among them."""
         headers = {"accept": "application/json", "content-type": "application/json"}
         answer = await self._post(f"{self.url}/bootstrap", request, headers)
         if answer.status == 200:
@@ -84,33 +91,21 @@ class ControlPlane:
                 raise AgentError(_FAILED + _WRONG_PORT)
             raise Unreachable(_NOT_FOUND)
         if 400 <= answer.status < 500:
-            raise AgentError(f"{_FAILED}Invalid request: {answer.text or f'status {answer.status}'}")
+            kind = TokenMissing if "Token is required" in answer.text else AgentError
+            raise kind(f"{_FAILED}Invalid request: {answer.text or f'status {answer.status}'}")
         raise Unreachable(f"unexpected status code: {answer.status}")
 
-    async def fetch_token(self, mesh: str, name: str) -> str:
+    async def ask_token(self, mesh: str, name: str) -> str:
         """A token for one Dataplane, as the REST API gives it to whoever calls from the same machine.
 
-        Waits while nobody answers. Empty where the API refuses: the proxy may need no token, and if it does, the
-        refusal of its bootstrap says so.
+        Empty where the API refuses: the proxy may need none, and if it does, the refusal of its bootstrap says so.
         """
         wanted = {"mesh": mesh, "name": name, "validFor": TOKEN_LIFETIME}
-        pause, reported = _FIRST_RETRY, ""
-        while True:
-            try:
-                answer = await self._post(
-                    f"{self.api_url}/tokens/dataplane", wanted, {"content-type": "application/json"}
-                )
-            except Unreachable as error:
-                if str(error) != reported:
-                    reported = str(error)
-                    _log.info("no token yet, asking until the control plane answers: %s", reported)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, self.retry_backoff / durations.SECOND)
-                continue
-            if answer.status == 200:
-                return answer.text
-            _log.info("the control plane gave no token: status %s", answer.status)
-            return ""
+        answer = await self._post(f"{self.api_url}/tokens/dataplane", wanted, {"content-type": "application/json"})
+        if answer.status == 200:
+            return answer.text
+        _log.info("the control plane gave no token: status %s", answer.status)
+        return ""
 
     async def say_goodbye(self, mesh: str, name: str, token: str) -> None:
         """Takes the proxy out of its peers' endpoints. A failure is logged: leaving must go on without it."""
