@@ -15,8 +15,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from kuma.apps.kumactl import kinds  # noqa: E402  # needs the path above
 from tests.kit import rest_stub  # noqa: E402
+
+from kuma.apps.kumactl import kinds  # noqa: E402  # needs the path above
 
 BUDGETS = {"--help": 80.0, "get": 150.0}
 
@@ -42,6 +43,7 @@ def main() -> None:
     stub.add({"type": "Mesh", "name": "default"})
     with rest_stub.serve(stub), tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: a wheel's modules are compiled once
         config = f"{home}/config"
         add = ["config", "control-planes", "add", "--name", "stub", "--address", stub.url]
         subprocess.run([*kumactl, "--config-file", config, *add], check=True, capture_output=True)

@@ -10,10 +10,10 @@ import tempfile
 from typing import Any
 
 import yaml
+from tests.kit import cli, rest_stub
 
 from kuma.apps.kumactl import documents, kinds
 from kuma.apps.kumactl.commands import apply
-from tests.kit import cli, rest_stub
 
 FAMILY = "kumactl"
 _SAYS_TYPE = re.compile(r"^type: *(\w+)", re.MULTILINE)

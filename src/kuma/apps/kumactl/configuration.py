@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kuma.apps.kumactl import documents, grammar
+from kuma.apps.kumactl import documents, grammar, plain_yaml
 
 LOCAL_URL = "http://localhost:5681"
 
@@ -25,7 +25,7 @@ controlPlanes:
   name: local
 currentContext: local
 """
-"""The file of a first use. Recognised as text, so that most calls need no YAML parser."""
+"""The file of a first use."""
 
 _ADD = "Use `kumactl config control-planes add` to add a Control Plane and make it active"
 NO_CURRENT = f"active Control Plane is not set. {_ADD}"
@@ -133,24 +133,28 @@ def load(path: Path) -> Configuration:
         return fresh
     except OSError as problem:
         raise grammar.CommandError(f"failed to read configuration: open {path}: {_reason(problem)}") from None
-    if text == DEFAULT_TEXT:
-        return default()
     return parse(text, str(path))
 
 
 def parse(text: str, source: str) -> Configuration:
     """The configuration that a YAML text holds; `source` names it in errors."""
+    tree = plain_yaml.read(text)
+    if tree is None:
+        tree = _parsed(text, source)
+    try:
+        return _configuration(tree)
+    except (AttributeError, KeyError, TypeError):
+        reason = "it does not look like a configuration"
+        raise grammar.CommandError(f"failed to parse configuration file {source}: {reason}") from None
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
     import yaml
 
     try:
-        tree = _camel(documents.from_yaml(text))
-        return _configuration(tree or {})
+        return _camel(documents.from_yaml(text)) or {}
     except yaml.YAMLError as problem:
         raise grammar.CommandError(f"failed to parse configuration file {source}: {_one_line(problem)}") from None
-    except (AttributeError, KeyError, TypeError):
-        raise grammar.CommandError(
-            f"failed to parse configuration file {source}: it does not look like a configuration"
-        ) from None
 
 
 def save(path: Path, wanted: Configuration) -> None:

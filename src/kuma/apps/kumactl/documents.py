@@ -71,12 +71,15 @@ def _dumper() -> Any:
         style = None
         if "\n" in value:
             style = "|"
-        elif resolver.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str" or value in _BOOLEANS:
+        elif resolver.resolve(yaml.ScalarNode, value, (True, False)) not in _TEXT_TAGS or value in _BOOLEANS:
             style = '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
     return Dumper
 
+
+_TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:yaml")
+"""The second is what a lone `*`, `&` or `!` resolves to: the emitter quotes those itself."""
 
 _BOOLEANS = frozenset({"y", "Y", "n", "N"})

@@ -4,9 +4,10 @@ Click parses; this module decides the words: which errors come with the usage te
 bare, and how flags of a group reach the commands below it. Texts and exit codes: cobra's, as Kuma shows them.
 """
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -111,7 +112,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the flags; `--switch=false` is accepted, `--help` wins over everything."""
         switches = {f"--{each.long}" for each in [*self.own, *self.inherited] if each.form is flag.Form.SWITCH}
-        rest = super().parse_args(ctx, _plain_switches(args, switches))
+        with _told_where(ctx):
+            rest = super().parse_args(ctx, _plain_switches(args, switches))
         if ctx.resilient_parsing:
             return rest
         if ctx.params.get("help"):
@@ -151,7 +153,10 @@ class Entry(NamedTuple):
 
 
 class Group(click.Group):
-    """A command that only holds others. `entries` is asked once, when the group is called."""
+    """A command that only holds others.
+
+    `entries` is asked once, when the group needs all of them; `find`, where given, is a quicker way to a single one.
+    """
 
     def __init__(
         self,
@@ -162,6 +167,7 @@ class Group(click.Group):
         persistent: Sequence[flag.Flag] = (),
         strict: bool = False,
         aliases: Callable[[], Mapping[str, str]] = dict,
+        find: Callable[[str], "Entry | None"] | None = None,
     ) -> None:
         super().__init__(name, help=description, invoke_without_command=True, add_help_option=False)
         self.own: list[flag.Flag] = [*persistent, help_flag(name)]
@@ -170,6 +176,7 @@ class Group(click.Group):
         self.params = list(self.own)
         self.strict = strict
         self.aliases_of = aliases
+        self._find = find
         self._entries = entries
         self._known: Mapping[str, Entry] | None = None
 
@@ -191,7 +198,8 @@ class Group(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command called `name`, loaded now; None where there is none."""
-        entry = self.entries.get(name) or self.entries.get(self.aliases_of().get(name, ""))
+        entry = self._find(name) if self._find is not None else None
+        entry = entry or self.entries.get(name) or self.entries.get(self.aliases_of().get(name, ""))
         if entry is None:
             return None
         found = entry.load()
@@ -201,7 +209,8 @@ class Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the flags before the sub-command; `--help` and a bare call print help and end with 0."""
         switches = {f"--{each.long}" for each in [*self.own, *self.inherited] if each.form is flag.Form.SWITCH}
-        rest = super().parse_args(ctx, _plain_switches(args, switches))
+        with _told_where(ctx):
+            rest = super().parse_args(ctx, _plain_switches(args, switches))
         bare = not (ctx.args or ctx._protected_args)
         if (ctx.params.get("help") or bare) and not ctx.resilient_parsing:
             click.echo(help_text(ctx))
@@ -253,6 +262,16 @@ def _itself(command: Command) -> Command:
 def help_flag(name: str) -> flag.Flag:
     """`-h, --help`, which every command has."""
     return flag.Flag("help", short="h", form=flag.Form.SWITCH, help=f"help for {name}")
+
+
+@contextlib.contextmanager
+def _told_where(ctx: click.Context) -> Iterator[None]:
+    """Adds the command to complaints of the parser that lack it, so that its usage can be shown."""
+    try:
+        yield
+    except click.UsageError as problem:
+        problem.ctx = problem.ctx or ctx
+        raise
 
 
 def _plain_switches(args: Iterable[str], switches: set[str]) -> list[str]:

@@ -155,7 +155,7 @@ def check(text: str) -> _Wanted:
         raise _Unacceptable(f"failed to parse resource: {problem}") from None
     if violations:
         raise _Unacceptable(f"failed to parse resource: {errors.InvalidResource(violations)}")
-    meta = list(metas.check_meta(resource.meta.mesh, resource.meta.name, kind.scope))
+    meta = list(metas.violations(resource.meta, kind.scope))
     if meta:
         raise _Unacceptable(f"failed to read meta: {errors.InvalidResource(meta)}")
     return _Wanted(resource, mesh)

@@ -9,7 +9,7 @@ from kuma.resources import kind as kind_
 def _delete(call: grammar.Invocation) -> None:
     word, name = call.args
     plane = session.connect_checked(call)
-    kind = kinds.catalog().for_argument(word)
+    kind = kinds.find(word)
     if kind is None:
         words = [word for each in kinds.offered() for word in (each.argument, each.argument_alias) if word]
         raise grammar.CommandError(f"unknown TYPE: {word}. Allowed values: {', '.join(sorted(words))}")

@@ -23,6 +23,15 @@ def _entries() -> Mapping[str, grammar.Entry]:
     return found
 
 
+def _find(word: str) -> grammar.Entry | None:
+    """The command of a word, without loading the kinds that it is not about."""
+    kind = kinds.find_home(word)
+    if kind is not None:
+        return grammar.Entry("", partial(_one_command, kind))
+    kind = kinds.find_listed(word)
+    return grammar.Entry("", partial(_list_command, kind, word)) if kind is not None else None
+
+
 def _aliases() -> Mapping[str, str]:
     found = {}
     for kind in kinds.offered():
@@ -153,5 +162,10 @@ def _on(value: object) -> str:
 
 
 COMMAND = grammar.Group(
-    "get", _entries, description="Show resources of the mesh.", persistent=[session.OUTPUT], aliases=_aliases
+    "get",
+    _entries,
+    description="Show resources of the mesh.",
+    persistent=[session.OUTPUT],
+    aliases=_aliases,
+    find=_find,
 )
