@@ -1,0 +1,117 @@
+"""What exists without anybody asking: the first mesh, keys, certificate authorities, default policies.
+
+`ensure_started` runs at the start of a control plane, `furnish` for every Mesh that is created. Both may be repeated
+and may be killed anywhere: the dataplane token signing key of a mesh is made last, so a mesh without one is a mesh
+whose creation was cut short, and the next start finishes it. Defaults that users deleted stay deleted.
+Source: Kuma's documentation, "Default resources".
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kuma.base import errors
+from kuma.resources import catalog as catalogs
+from kuma.resources import resource as res
+from kuma.resources.kinds import mesh, secret
+from kuma.security import authorities, keys, tokens
+from kuma.services import cas, default_policies, signing_keys
+from kuma.services import role as roles
+from kuma.services import tokens as issuing
+from kuma.store import protocol
+
+ENVOY_ADMIN_CA = "envoy-admin-ca"
+INTER_CP_CA = "inter-cp-ca"
+
+NewRoot = Callable[[datetime], keys.KeyPair]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Which defaults are wanted (`defaults.*` and `apiServer.authn.*` of the configuration)."""
+
+    skip_mesh_creation: bool = False
+    skip_tenant_resources: bool = False
+    create_mesh_routing_resources: bool = False
+    user_tokens: bool = True
+    bootstrap_admin_token: bool = True
+
+
+class Defaults:
+    """Creates default resources where they are missing."""
+
+    def __init__(
+        self,
+        store: protocol.Store,
+        catalog: catalogs.Catalog,
+        role: roles.Role,
+        keys_of: signing_keys.SigningKeys,
+        issuer: issuing.TokenIssuer,
+        clock: tokens.Clock,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._role = role
+        self._keys = keys_of
+        self._issuer = issuer
+        self._clock = clock
+        self._settings = settings
+
+    async def ensure_started(self) -> None:
+        """Creates what a control plane needs, and finishes Meshes whose creation was interrupted."""
+        if self._settings.skip_tenant_resources:
+            return
+        if not self._role.is_global:
+            await self._ensure_root(ENVOY_ADMIN_CA, authorities.new_admin_root)
+        if not self._settings.skip_mesh_creation and not self._role.federated:
+            await self._ensure_default_mesh()
+        for each in await self._store.list(mesh.KIND):
+            await self._heal(each)
+        if not self._role.federated:
+            await self._keys.ensure(signing_keys.ZONE)
+        if self._settings.user_tokens:
+            await self._keys.ensure(signing_keys.USER)
+            if self._settings.bootstrap_admin_token:
+                await issuing.ensure_admin_token(self._store, self._issuer)
+        await self._ensure_root(INTER_CP_CA, authorities.new_inter_cp_root)
+
+    async def furnish(self, owner: res.Resource[mesh.Mesh]) -> None:
+        """Gives a new Mesh its certificate authorities, default policies and, last, its token signing key."""
+        await cas.ensure_builtin_ca(self._store, owner, self._clock)
+        policies = default_policies.for_mesh(
+            owner, self._catalog, self._role, with_routing=self._settings.create_mesh_routing_resources
+        )
+        for each in policies:
+            await self._create(each, owner.key)
+        await self._keys.ensure(signing_keys.dataplane(owner.meta.name))
+
+    async def _heal(self, owner: res.Resource[mesh.Mesh]) -> None:
+        try:
+            await self._keys.signing_key(signing_keys.dataplane(owner.meta.name))
+        except errors.NotFound:
+            await self.furnish(owner)
+        else:
+            await cas.ensure_builtin_ca(self._store, owner, self._clock)
+
+    async def _ensure_default_mesh(self) -> None:
+        await self._create(res.Resource(mesh.KIND, res.Meta(mesh="", name="default"), mesh.Mesh()))
+
+    async def _ensure_root(self, name: str, new_root: NewRoot) -> None:
+        """A GlobalSecret that holds a CA: the certificate and after it the private key, both PEM."""
+        key = res.Key(secret.GLOBAL_KIND.name, "", name)
+        try:
+            await self._store.get(key)
+        except errors.NotFound:
+            pair = await asyncio.to_thread(new_root, self._clock())
+            content = secret.Secret(data=pair.cert_pem + pair.key_pem)
+            await self._create(res.Resource(secret.GLOBAL_KIND, res.Meta(mesh="", name=name), content))
+
+    async def _create(self, resource: res.Resource[Any], owner: res.Key | None = None) -> None:
+        """Creates a resource unless it exists: another control plane, or an earlier run, may have been faster."""
+        try:
+            await self._store.create(resource, owner)
+        except errors.AlreadyExists:
+            return
