@@ -17,7 +17,8 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import mesh
 from kuma.security import certificates
 from kuma.servers.agents import deps as needs
-from kuma.servers.agents import facts, offered
+from kuma.servers.agents import facts
+from kuma.services import offered
 
 TOKEN_MISSING = (
     "Dataplane Token is required. Generate token using 'kumactl generate dataplane-token > /path/file' "

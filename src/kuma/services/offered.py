@@ -23,7 +23,7 @@ def read_offered(text: str, kind_name: str, catalog: catalogs.Catalog) -> res.Re
 
     BadRequest where it cannot be read or is of another kind, InvalidResource with every violation.
     """
-    document = _parsed(text)
+    document = document_of(text)
     if document.get("type") != kind_name:
         raise errors.BadRequest(f'invalid proxy resource type "{document.get("type", "")}", expected {kind_name}')
     kind = catalog.find(kind_name)
@@ -36,7 +36,8 @@ def read_offered(text: str, kind_name: str, catalog: catalogs.Catalog) -> res.Re
     return proxy
 
 
-def _parsed(text: str) -> Mapping[str, Any]:
+def document_of(text: str) -> Mapping[str, Any]:
+    """The definition as a document; BadRequest where it is no JSON or YAML object."""
     try:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):

@@ -1,0 +1,52 @@
+"""From Envoy's words about a rejected configuration to the resource that is to blame."""
+
+from collections.abc import Callable, Iterable
+
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplaneinsight as insights
+
+_STARTS = ("(s) ", "\n", ", ", "; ", "'", '"')
+
+
+def describe(
+    message: str, names: Iterable[str], origins: Callable[[str], tuple[res.ResourceRef, ...]]
+) -> insights.LastError:
+    """Message, the Envoy resources it complains about, and the resources of Kuma that these were made for.
+
+    Several are joined by `, `. Of those that shaped a resource the last one with a KRI is taken: the one that it
+    stands for comes first, what was applied to it after.
+    """
+    found = names_in(message, names)
+    authors = (next((ref.kri for ref in reversed(origins(name)) if ref.kri), "") for name in found)
+    return insights.LastError(
+        message=message, resource=", ".join(found), kri=", ".join(dict.fromkeys(filter(None, authors)))
+    )
+
+
+def names_in(message: str, names: Iterable[str]) -> list[str]:
+    """The resources that a rejection names, in the order of the text.
+
+    Envoy writes `Error adding/updating listener(s) NAME: reason` (also clusters), one more on each line or after a
+    comma. Names may hold colons, so only names that were sent are looked for: first where such a list would have
+    them, else anywhere as a whole word.
+    """
+    known = sorted(names, key=len, reverse=True)
+    listed = [(at, name) for name in known if (at := _listed_at(message, name)) >= 0]
+    chosen = listed or [(at, name) for name in known if (at := _word_at(message, name)) >= 0]
+    return [name for _, name in sorted(chosen)]
+
+
+def _listed_at(message: str, name: str) -> int:
+    if message.startswith(f"{name}: "):
+        return 0
+    return next((at for start in _STARTS if (at := message.find(f"{start}{name}: ")) >= 0), -1)
+
+
+def _word_at(message: str, name: str) -> int:
+    at = message.find(name) if name else -1
+    while at >= 0:
+        around = message[at - 1 : at] + message[at + len(name) : at + len(name) + 1]
+        if not any(char.isalnum() or char in "-_." for char in around.rstrip(".")):
+            return at
+        at = message.find(name, at + 1)
+    return -1
