@@ -181,7 +181,7 @@ class Http2Stream:
                 size = min(room, rest.left, _CHUNK)
                 self._link.write(self._cut(rest, size, end_stream and size == rest.left))
                 patience.progressed(size)
-            if end_stream and not len(rest):
+            if end_stream and not rest.size:
                 self._link.write(frames.frame(frames.Type.DATA, frames.Flag.END_STREAM, self.id))
             complete = True
             if end_stream:
