@@ -7,7 +7,7 @@ and one timer serve all proxies.
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -121,9 +121,10 @@ class Identities:
 
         `on_due` must be quick: it marks the proxy as changed. It is called again after `retry` if nobody came.
         """
+        changes = self._store.watch()  # before anything waits, so that no change is missed
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renew(on_due))
-            group.create_task(self._follow_secrets(on_due))
+            group.create_task(self._follow_secrets(changes, on_due))
 
     async def _renew(self, on_due: Callable[[res.Key], None]) -> None:
         while True:
@@ -155,15 +156,16 @@ class Identities:
         if first is None or when < first:
             self._earlier.set()
 
-    async def _follow_secrets(self, on_due: Callable[[res.Key], None]) -> None:
+    async def _follow_secrets(self, changes: AsyncIterator[protocol.Change], on_due: Callable[[res.Key], None]) -> None:
         """A Mesh or Dataplane that changes is compiled anyway; the Secret behind a CA is known here alone."""
         while True:
             try:
-                async for change in self._store.watch():
+                async for change in changes:
                     if change.resource.kind is secret.KIND:
                         self._tell_users_of(change.resource.key, on_due)
                 return  # the store was closed
             except errors.Conflict:
+                changes = self._store.watch()
                 for key in list(self._held):  # too far behind to say which CA changed: ask for all
                     on_due(key)
 
