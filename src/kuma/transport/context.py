@@ -1,6 +1,7 @@
 """What every connection of one server shares."""
 
 import asyncio
+import itertools
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class Context:
     on_refused: Callable[[str], None]
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     """Every running call and request; the server cancels what is left when it stops."""
+    serial: "itertools.count[int]" = field(default_factory=itertools.count)
+    """Numbers connections."""
     buffered: int = 0
     """Bytes of unfinished and unread gRPC messages over all connections."""
     ciphertext: memoryview = field(default_factory=lambda: memoryview(bytearray(READ_SIZE)))

@@ -6,22 +6,31 @@ from kuma.transport import context as contexts
 from kuma.transport import wheel
 
 
-class Keepalive:
-    """One per connection. Anything that is received counts as a sign of life, so a busy peer is never pinged."""
+_SPREAD = 32
 
-    __slots__ = ("_asked", "_context", "_deadline", "_last", "_on_silence", "_ping")
+
+class Keepalive:
+    """One per connection. Anything that is received counts as a sign of life, so a busy peer is never pinged.
+
+    The interval is up to a fifth shorter than the limit, differently for each connection: peers that all heard the same
+    push should not all be asked in the same tick.
+    """
+
+    __slots__ = ("_asked_at", "_context", "_deadline", "_interval", "_last", "_on_silence", "_ping")
 
     def __init__(self, context: contexts.Context, ping: Callable[[], None], on_silence: Callable[[], None]) -> None:
         self._context = context
         self._ping = ping
         self._on_silence = on_silence
-        self._asked = False
+        share = next(context.serial) % _SPREAD / _SPREAD
+        self._interval = context.limits.ping_interval_seconds * (1 - share / 5)
         self._last = context.loop.time()
+        self._asked_at: float | None = None
         self._deadline: wheel.Deadline | None = None
 
     def start(self) -> None:
         """Begins to watch."""
-        self._arm(self._context.limits.ping_interval_seconds)
+        self._arm(self._interval)
 
     def heard(self) -> None:
         """Something was received. Cheap: deadlines move only when they fire."""
@@ -36,14 +45,13 @@ class Keepalive:
         self._deadline = self._context.wheel.after(seconds, self._look)
 
     def _look(self) -> None:
-        bounds = self._context.limits
-        silence = self._context.loop.time() - self._last
-        if self._asked and silence >= bounds.ping_timeout_seconds:
+        now = self._context.loop.time()
+        if self._asked_at is not None and self._last < self._asked_at:
             self._on_silence()
-        elif silence < bounds.ping_interval_seconds:
-            self._asked = False
-            self._arm(bounds.ping_interval_seconds - silence)
+        elif now - self._last < self._interval:
+            self._asked_at = None
+            self._arm(self._interval - (now - self._last))
         else:
-            self._asked = True
+            self._asked_at = now
             self._ping()
-            self._arm(bounds.ping_timeout_seconds)
+            self._arm(self._context.limits.ping_timeout_seconds)
