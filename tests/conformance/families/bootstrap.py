@@ -5,8 +5,8 @@ Each case runs against the real ASGI application over an in-memory set of resour
 
 import asyncio
 import json
-import pathlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,9 +19,9 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
 from kuma.servers import agents
+from tests.conformance import outcome
 from tests.kit import asgi
 
-FAMILY = "bootstrap"
 CATALOG = catalogs.Catalog([dataplane.KIND, mesh.KIND])
 
 
@@ -58,7 +58,7 @@ async def _goodbye(key: res.Key, credential: str) -> None:
     raise errors.NotFound(str(key))
 
 
-def server_of(case: dict[str, Any], folder: pathlib.Path) -> Starlette:
+def server_of(case: dict[str, Any], folder: Path) -> Starlette:
     """The server of a control plane that holds the resources of the case."""
     of_server = case["id"].startswith("server/")
     cp = case.get("cp", {})
@@ -80,14 +80,13 @@ def server_of(case: dict[str, Any], folder: pathlib.Path) -> Starlette:
     )
 
 
-def cases(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The list of cases in the folder of the family."""
-    index = json.loads((folder / "index.json").read_text())
-    found: list[dict[str, Any]] = index if isinstance(index, list) else index["cases"]
-    return found
+def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
+    """One case: a configuration equal to the golden one, or the status and text of the refusal."""
+    problems = check_case(case, folder)
+    return outcome.failed("\n".join(problems)) if problems else outcome.PASSED
 
 
-def check_case(case: dict[str, Any], folder: pathlib.Path) -> list[str]:
+def check_case(case: dict[str, Any], folder: Path) -> list[str]:
     """What differs from what the case expects; empty where nothing does."""
     request = case["request"]
     body = dict(request["body"]) if isinstance(request.get("body"), dict) else request.get("body")
