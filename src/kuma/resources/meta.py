@@ -152,7 +152,7 @@ def _qualified_name_errors(key: str) -> Iterator[str]:
     elif len(name) > 63:
         yield "name part must be no more than 63 bytes"
     if not _LABEL_PART.fullmatch(name):
-        yield "name part " + _QUALIFIED.removeprefix("a qualified name ")
+        yield "name part " + _QUALIFIED.removeprefix("a valid label key ")
 
 
 def _label_value_errors(value: str) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _label_value_errors(value: str) -> Iterator[str]:
 
 
 _QUALIFIED = (
-    "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
     "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )

@@ -1,0 +1,137 @@
+"""The REST API of a control plane in this process: real store, real use cases, no socket."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.kit import asgi
+
+from kuma.base import errors
+from kuma.legacy_policies import discovery as legacy
+from kuma.policies import discovery as policies
+from kuma.resources import builtin, codec
+from kuma.resources import catalog as catalogs
+from kuma.resources import resource as res
+from kuma.security import access
+from kuma.servers.rest import app, control_plane
+from kuma.services import dataplane_rules, defaults, mesh_rules, resources, signing_keys, tokens
+from kuma.services import role as roles
+from kuma.store import memory
+
+LOCAL = {"host": "127.0.0.1:5681", "content-type": "application/json"}
+"""Headers of a client on the same machine: the admin."""
+
+REMOTE = {"host": "cp.example.com:5681", "content-type": "application/json"}
+"""Headers of a client that came by another name: nobody in particular."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def known_kinds() -> catalogs.Catalog:
+    return catalogs.Catalog(builtin.CORE_KINDS + policies.kinds() + legacy.kinds())
+
+
+class NoInspector:
+    """Knows no proxy, or those that a test puts into `configs`."""
+
+    def __init__(self) -> None:
+        self.configs: dict[tuple[str, str, bool], Mapping[str, Any]] = {}
+
+    async def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
+        return self.configs.get((mesh, name, shadow))
+
+
+class OfflineEnvoys:
+    """Every Envoy is out of reach."""
+
+    async def config_dump(self, proxy: res.Resource[Any], include_eds: bool) -> bytes:
+        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+
+    async def stats(self, proxy: res.Resource[Any], as_json: bool, used_only: bool) -> bytes:
+        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+
+    async def clusters(self, proxy: res.Resource[Any], as_json: bool) -> bytes:
+        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+
+
+@dataclass
+class Api:
+    """A control plane's API and what lies under it."""
+
+    store: memory.MemoryStore
+    catalog: catalogs.Catalog
+    manager: resources.ResourceManager
+    defaults: defaults.Defaults
+    issuer: tokens.TokenIssuer
+    inspector: NoInspector
+    app: app.RestApp
+
+    async def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = LOCAL) -> asgi.Answer:
+        raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await asgi.call(self.app, method, path, raw, headers)
+
+    async def get(self, path: str, headers: Mapping[str, str] = LOCAL) -> Any:
+        """The document at a path; fails the test where the answer is no 200."""
+        answer = await self.call("GET", path, headers=headers)
+        assert answer.status == 200, answer.text
+        return json.loads(answer.body)
+
+    async def put(self, path: str, document: Mapping[str, Any]) -> asgi.Answer:
+        """A write that must succeed."""
+        answer = await self.call("PUT", path, document)
+        assert answer.status in (200, 201), answer.text
+        return answer
+
+    async def load(self, document: Mapping[str, Any]) -> None:
+        """Puts a document straight into the store: no labels, no rules, insights allowed."""
+        kind = self.catalog.find(document["type"])
+        assert kind is not None, f"no kind {document['type']}"
+        found = codec.decode(kind, document)
+        if kind.defaults is not None:
+            found = res.Resource(kind, found.meta, kind.defaults(found.spec), found.status)
+        try:
+            await self.store.create(found)
+        except errors.AlreadyExists:
+            current = await self.store.get(found.key)
+            meta = res.Meta(found.meta.mesh, found.meta.name, found.meta.labels, version=current.meta.version)
+            await self.store.update(res.Resource(kind, meta, found.spec, found.status))
+
+
+def build(
+    role: roles.Role | None = None,
+    *,
+    plain: bool = False,
+    settings: app.Settings | None = None,
+    wanted: defaults.Settings | None = None,
+) -> Api:
+    """An API over an empty store. `plain`: resources are just stored, without the rules of their kinds."""
+    store, catalog = memory.MemoryStore(), known_kinds()
+    own_role = role or roles.Role()
+    keys = signing_keys.SigningKeys(store)
+    issuer = tokens.TokenIssuer(keys, now)
+    made = defaults.Defaults(store, catalog, own_role, keys, issuer, now, wanted or defaults.Settings())
+    rules: dict[str, resources.Rules] = {
+        "Mesh": mesh_rules.MeshRules(store, now, made.furnish),
+        "Dataplane": dataplane_rules.DataplaneRules(store, own_role),
+        "Secret": mesh_rules.SecretRules(store),
+    }
+    manager = resources.ResourceManager(store, catalog, own_role, access.StaticAccess(), {} if plain else rules)
+    inspector = NoInspector()
+    built = app.build(
+        app.Deps(
+            manager=manager,
+            permits=access.StaticAccess(),
+            tokens=tokens.TokenValidator(keys, now),
+            issuer=issuer,
+            inspector=inspector,
+            envoy_admin=OfflineEnvoys(),
+            about=control_plane.About("host", "host-1", "2.14.3", lambda: "cluster-1", gui="/gui"),
+            effective_config=lambda: {"mode": own_role.mode.value},
+            settings=settings or app.Settings(),
+        )
+    )
+    return Api(store, catalog, manager, made, issuer, inspector, built)
