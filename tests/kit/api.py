@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.kit import asgi
-
 from kuma.base import errors
 from kuma.legacy_policies import discovery as legacy
 from kuma.policies import discovery as policies
@@ -19,6 +17,7 @@ from kuma.servers.rest import app, control_plane
 from kuma.services import dataplane_rules, defaults, mesh_rules, resources, signing_keys, tokens
 from kuma.services import role as roles
 from kuma.store import memory
+from tests.kit import asgi
 
 LOCAL = {"host": "127.0.0.1:5681", "content-type": "application/json"}
 """Headers of a client on the same machine: the admin."""

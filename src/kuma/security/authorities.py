@@ -26,6 +26,7 @@ ADMIN_BACKDATE = timedelta(minutes=5)
 ROOT_LIFETIME = timedelta(days=3650)
 
 ENVOY_ADMIN_CA = "Envoy Admin CA"
+INTER_CP_CA = "Control Plane Intercommunication CA"
 
 _NOT_CA = "basic constraint 'CA' must be set to 'true' (see X509-SVID: 4.1. Basic Constraints)"
 _NO_CERT_SIGN = "key usage extension 'keyCertSign' must be set (see X509-SVID: 4.3. Key Usage)"
@@ -87,6 +88,11 @@ def new_mesh_root(mesh: str, now: datetime, rsa_bits: int = 0, lifetime: timedel
 def new_admin_root(now: datetime) -> keys.KeyPair:
     """The root that signs both ends of the control plane's connections to Envoy admin listeners."""
     return _new_root(ENVOY_ADMIN_CA, now - ADMIN_BACKDATE, now + ROOT_LIFETIME, 0, None)
+
+
+def new_inter_cp_root(now: datetime) -> keys.KeyPair:
+    """The root that signs the certificates by which control planes of one cluster know each other."""
+    return _new_root(INTER_CP_CA, now - ADMIN_BACKDATE, now + ROOT_LIFETIME, 0, None)
 
 
 def _new_root(

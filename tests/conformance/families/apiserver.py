@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.conformance import outcome
-from tests.kit import api as kit
 
 from kuma.services import role as roles
+from tests.conformance import outcome
+from tests.kit import api as kit
 
 ADDRESS = kit.LOCAL["host"]
 _TIME = re.compile(r'\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d[^"]+')
