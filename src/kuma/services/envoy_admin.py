@@ -90,9 +90,16 @@ class EnvoyAdmin:
         path = "/config_dump?include_eds" if include_eds else "/config_dump"
         return redaction.redact_config_dump(await self._get(dataplane, path, port))
 
-    async def stats(self, dataplane: res.Resource[dataplanes.Dataplane], as_json: bool = False, port: int = 0) -> bytes:
-        """`/stats`, one `name: value` a line, or JSON."""
-        return await self._get(dataplane, "/stats?format=json" if as_json else "/stats", port)
+    async def stats(
+        self,
+        dataplane: res.Resource[dataplanes.Dataplane],
+        as_json: bool = False,
+        used_only: bool = False,
+        port: int = 0,
+    ) -> bytes:
+        """`/stats`, one `name: value` a line, or JSON; `used_only` leaves out those that were never written."""
+        wanted = [*(["format=json"] if as_json else []), *(["usedonly"] if used_only else [])]
+        return await self._get(dataplane, "/stats" + ("?" + "&".join(wanted) if wanted else ""), port)
 
     async def clusters(
         self, dataplane: res.Resource[dataplanes.Dataplane], as_json: bool = False, port: int = 0

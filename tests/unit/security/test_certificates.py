@@ -7,9 +7,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from tests.unit.security import handshakes
 
 from kuma.security import authorities, certificates, keys
+from tests.unit.security import handshakes
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 PEM = serialization.Encoding.PEM

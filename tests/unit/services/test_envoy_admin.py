@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from tests.unit.security import handshakes
 
 from kuma.base import errors
 from kuma.resources import resource as res
@@ -18,6 +17,7 @@ from kuma.resources.kinds import secret
 from kuma.security import authorities, certificates, keys
 from kuma.services import admin_certificates, envoy_admin
 from kuma.store import memory
+from tests.unit.security import handshakes
 
 
 def _now() -> datetime:

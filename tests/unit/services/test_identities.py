@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.unit.security import handshakes
 
 from kuma.base import errors
 from kuma.resources import resource as res
@@ -17,6 +16,7 @@ from kuma.resources.kinds import secret
 from kuma.security import authorities, keys
 from kuma.services import cas, identities
 from kuma.store import memory
+from tests.unit.security import handshakes
 
 START = datetime.now(UTC).replace(microsecond=0)
 RENEWAL = timedelta(hours=24) * 4 / 5
