@@ -34,27 +34,29 @@ def known_kinds() -> catalogs.Catalog:
     return catalogs.Catalog(builtin.CORE_KINDS + policies.kinds() + legacy.kinds())
 
 
-class NoInspector:
+class Inspector:
     """Knows no proxy, or those that a test puts into `configs`."""
 
     def __init__(self) -> None:
         self.configs: dict[tuple[str, str, bool], Mapping[str, Any]] = {}
 
-    async def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
+    def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
         return self.configs.get((mesh, name, shadow))
 
 
-class OfflineEnvoys:
-    """Every Envoy is out of reach."""
+class Envoys:
+    """Answers for every Envoy, saying what it was asked."""
 
-    async def config_dump(self, proxy: res.Resource[Any], include_eds: bool) -> bytes:
-        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+    async def config_dump(self, dataplane: res.Resource[Any], include_eds: bool = False, port: int = 0) -> bytes:
+        return json.dumps({"name": dataplane.meta.name, "eds": include_eds, "port": port}).encode()
 
-    async def stats(self, proxy: res.Resource[Any], as_json: bool, used_only: bool) -> bytes:
-        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+    async def stats(
+        self, dataplane: res.Resource[Any], as_json: bool = False, port: int = 0, used_only: bool = False
+    ) -> bytes:
+        return f"stats of {dataplane.meta.name}, json {as_json}, used only {used_only}".encode()
 
-    async def clusters(self, proxy: res.Resource[Any], as_json: bool) -> bytes:
-        raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+    async def clusters(self, dataplane: res.Resource[Any], as_json: bool = False, port: int = 0) -> bytes:
+        return f"clusters of {dataplane.meta.name}, json {as_json}".encode()
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Api:
     manager: resources.ResourceManager
     defaults: defaults.Defaults
     issuer: tokens.TokenIssuer
-    inspector: NoInspector
+    inspector: Inspector
     app: app.RestApp
 
     async def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = LOCAL) -> asgi.Answer:
@@ -119,7 +121,7 @@ def build(
         "Secret": mesh_rules.SecretRules(store),
     }
     manager = resources.ResourceManager(store, catalog, own_role, access.StaticAccess(), {} if plain else rules)
-    inspector = NoInspector()
+    inspector = Inspector()
     built = app.build(
         app.Deps(
             manager=manager,
@@ -127,7 +129,7 @@ def build(
             tokens=tokens.TokenValidator(keys, now),
             issuer=issuer,
             inspector=inspector,
-            envoy_admin=OfflineEnvoys(),
+            envoy_admin=Envoys(),
             about=control_plane.About("host", "host-1", "2.14.3", lambda: "cluster-1", gui="/gui"),
             effective_config=lambda: {"mode": own_role.mode.value},
             settings=settings or app.Settings(),

@@ -8,7 +8,6 @@ import enum
 from typing import Any
 
 from kuma.base import errors
-from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight
 from kuma.store import protocol
@@ -40,9 +39,8 @@ def status_of(spec: dataplane.Dataplane, insight: dataplaneinsight.DataplaneInsi
 class Insights:
     """Finds what the control plane knows of resources, for kinds that have overviews."""
 
-    def __init__(self, store: protocol.Store, catalog: catalogs.Catalog) -> None:
+    def __init__(self, store: protocol.Store) -> None:
         self._store = store
-        self._catalog = catalog
 
     async def of(self, resource: AnyResource) -> AnyResource | None:
         """The insight of one resource; None where there is none yet."""

@@ -81,19 +81,15 @@ class Deps:
 def build(deps: Deps) -> "RestApp":
     """The application with a route for everything that the catalog and the control plane have."""
     routes: calls.Routes = routing.Routes()
-    shown = resources.ResourceEndpoints(
-        deps.manager,
-        overviews.Insights(deps.manager.store, deps.manager.catalog),
-        items.Items(),
-        deps.settings.system_namespace,
-    )
-    shown.add_to(routes)
     settings = deps.settings
+    known = overviews.Insights(deps.manager.store)
+    shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), settings.system_namespace)
+    shown.add_to(routes)
     insights.InsightEndpoints(deps.manager, deps.clock, settings.dns_domain, settings.vip_port).add_to(routes)
     control_plane.ControlPlaneEndpoints(deps.about, deps.effective_config, deps.permits, deps.manager, shown).add_to(
         routes
     )
-    inspection.InspectionEndpoints(deps.manager, deps.permits, deps.inspector, deps.envoy_admin).add_to(routes)
+    inspection.InspectionEndpoints(deps.manager, deps.permits, known, deps.inspector, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
     return RestApp(deps, routes)
 

@@ -12,7 +12,9 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
 from kuma.security import access
 from kuma.servers.rest import calls, json_diff, replies
-from kuma.services import resources
+from kuma.services import overviews, resources
+
+Proxy = res.Resource[dataplane.Dataplane]
 
 _ADMIN = "Could not execute admin operation"
 _NO_INSIGHT = "Failed to fetch dataplane insight"
@@ -22,7 +24,7 @@ _NO_DATAPLANE = "Could not get dataplane resource"
 class Inspector(Protocol):
     """Knows the configuration of proxies."""
 
-    async def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
+    def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
         """Envoy resources by type URL, then name; None for a proxy that never connected or does not exist.
 
         `shadow`: as it would be with the policies that are marked as shadow.
@@ -31,17 +33,20 @@ class Inspector(Protocol):
 
 
 class EnvoyAdmin(Protocol):
-    """Asks the admin interface of a proxy's Envoy; Unavailable, saying why, where it cannot be reached."""
+    """Asks the admin interface of a proxy's Envoy; Unavailable, saying why, where it cannot be reached.
 
-    async def config_dump(self, proxy: res.Resource[dataplane.Dataplane], include_eds: bool) -> bytes:
+    `port` is the one that the proxy says its admin interface has, 0 where it does not say.
+    """
+
+    async def config_dump(self, dataplane: Proxy, include_eds: bool = False, port: int = 0) -> bytes:
         """The configuration that Envoy runs, as JSON without private keys."""
         ...
 
-    async def stats(self, proxy: res.Resource[dataplane.Dataplane], as_json: bool, used_only: bool) -> bytes:
+    async def stats(self, dataplane: Proxy, as_json: bool = False, port: int = 0, used_only: bool = False) -> bytes:
         """Envoy's statistics, as text or JSON."""
         ...
 
-    async def clusters(self, proxy: res.Resource[dataplane.Dataplane], as_json: bool) -> bytes:
+    async def clusters(self, dataplane: Proxy, as_json: bool = False, port: int = 0) -> bytes:
         """Envoy's clusters and their endpoints, as text or JSON."""
         ...
 
@@ -53,10 +58,12 @@ class InspectionEndpoints:
         self,
         manager: resources.ResourceManager,
         permits: access.StaticAccess,
+        insights: overviews.Insights,
         inspector: Inspector,
         admin: EnvoyAdmin,
     ) -> None:
         self._manager = manager
+        self._insights = insights
         self._access = permits
         self._inspector = inspector
         self._admin = admin
@@ -77,15 +84,14 @@ class InspectionEndpoints:
         if any(each != "diff" for each in include):
             raise errors.BadRequest("bad request: unsupported value for query parameter 'include'")
         if self._manager.role.is_global:
-            refusal = errors.MethodNotAllowed("Not allowed on global CP")
-            raise refusal
+            raise errors.MethodNotAllowed("Not allowed on global CP")
         name, mesh_name = call.path["name"], call.path["mesh"]
-        wanted = await self._inspector.config_of(mesh_name, name, shadow)
+        wanted = self._inspector.config_of(mesh_name, name, shadow)
         if wanted is None:
             raise errors.NotFound("no configuration")
         document: dict[str, Any] = {"xds": wanted}
         if include:
-            current = await self._inspector.config_of(mesh_name, name, False) if shadow else wanted
+            current = self._inspector.config_of(mesh_name, name, False) if shadow else wanted
             document["diff"] = json_diff.patch(current or {}, wanted)
         return replies.json_reply(document)
 
@@ -107,21 +113,30 @@ class InspectionEndpoints:
         as_json = call.query.first("format") == "json"
         if operation == "xds":
             self._access.require_config_dump(call.user)
+            proxy, port = await self._proxy(call)
             include_eds = call.query.first("include_eds") == "true"
-            dump = await self._admin.config_dump(await self._proxy(call), include_eds)
-            return replies.Reply(200, replies.JSON, (dump,))
+            return replies.Reply(200, replies.JSON, (await self._admin.config_dump(proxy, include_eds, port),))
         if operation == "stats":
             self._access.require_stats(call.user)
+            proxy, port = await self._proxy(call)
             used_only = call.query.first("usedonly") != "false"
-            found = await self._admin.stats(await self._proxy(call), as_json, used_only)
+            found = await self._admin.stats(proxy, as_json, port, used_only)
         else:
             self._access.require_clusters(call.user)
-            found = await self._admin.clusters(await self._proxy(call), as_json)
+            proxy, port = await self._proxy(call)
+            found = await self._admin.clusters(proxy, as_json, port)
         return replies.Reply(200, replies.JSON if as_json else replies.TEXT, (found,))
 
-    async def _proxy(self, call: calls.Call) -> res.Resource[dataplane.Dataplane]:
+    async def _proxy(self, call: calls.Call) -> tuple[Proxy, int]:
+        """The Dataplane and its admin port; Unavailable unless the proxy is connected: others are not dialled."""
         with errors.titled(_NO_DATAPLANE):
-            return await self._manager.store.get(res.Key(dataplane.KIND.name, call.path["mesh"], call.path["name"]))
+            key = res.Key(dataplane.KIND.name, call.path["mesh"], call.path["name"])
+            proxy: Proxy = await self._manager.store.get(key)
+        insight = await self._insights.of(proxy)
+        if insight is None or not insight.spec.is_online:
+            raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
+        port = str((insight.spec.metadata or {}).get("dataplane.admin.port", ""))
+        return proxy, int(port) if port.isascii() and port.isdigit() else 0
 
 
 def _flag(call: calls.Call, name: str) -> bool:
