@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 from starlette.applications import Starlette
-from tests.kit import asgi
 
 from kuma.base import errors
 from kuma.envoy import bootstrap
@@ -20,6 +19,7 @@ from kuma.resources.kinds import dataplane, mesh
 from kuma.security import certificates
 from kuma.servers import agents
 from kuma.servers.agents import bootstrap as checks
+from tests.kit import asgi
 
 CATALOG = catalogs.Catalog([dataplane.KIND, mesh.KIND])
 CERTIFICATE = certificates.self_signed(["localhost", "127.0.0.1"], datetime(2026, 1, 1, tzinfo=UTC)).cert_pem
@@ -61,7 +61,9 @@ class Farewells:
 def build(**changes: Any) -> Starlette:
     shelf = Shelf({"type": "Mesh", "name": "default"}, WEB)
     known = {"resources": shelf, "catalog": CATALOG, "goodbye": Farewells(), "certificate": CERTIFICATE}
-    return agents.build(agents.Deps(**{"dataplane_token_required": False, "zone_token_required": False, **known, **changes}))
+    return agents.build(
+        agents.Deps(**{"dataplane_token_required": False, "zone_token_required": False, **known, **changes})
+    )
 
 
 async def post(app: Starlette, body: Any, path: str = "/bootstrap", **headers: str) -> asgi.Answer:
@@ -233,7 +235,7 @@ async def test_a_configured_host_replaces_the_one_of_the_request() -> None:
 
 def test_a_configured_host_has_to_be_in_the_certificate() -> None:
     checks.check_xds_host("localhost", CERTIFICATE)
-    with pytest.raises(ValueError, match="hostname: cp.example set by KUMA_BOOTSTRAP_SERVER_PARAMS_XDS_HOST"):
+    with pytest.raises(ValueError, match=r"hostname: cp\.example set by KUMA_BOOTSTRAP_SERVER_PARAMS_XDS_HOST"):
         checks.check_xds_host("cp.example", CERTIFICATE)
 
 

@@ -144,12 +144,17 @@ class Agent:
             self._prepared.envoy_binary,
             path,
             max(settings.drain_time // durations.SECOND, 1),
-            settings.envoy_log_level or self._log_level,
+            settings.envoy_log_level or self._envoy_log_level,
             settings.envoy_component_log_level,
             settings.concurrency,
         )
         base, limit = settings.restart_base / durations.SECOND, settings.restart_max / durations.SECOND
         return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit)
+
+    @property
+    def _envoy_log_level(self) -> str:
+        # Envoy's first second fills a screen at level info, and here the command's output is what the user looks at.
+        return "warning" if self._command and self._log_level == "info" else self._log_level
 
     async def _live(self, group: asyncio.TaskGroup, reporter: Reporter, envoy_life: asyncio.Task[None]) -> int:
         """Waits for what ends the run, and leaves the mesh."""

@@ -72,7 +72,7 @@ def _head(method: str, host: str, path: str, query: str, headers: Mapping[str, s
 
 async def _read_answer(reader: asyncio.StreamReader, method: str) -> Answer:
     status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    status = int(status_line.split(" ")[1])
+    status = int(status_line.partition(" ")[2][:3])
     headers = {
         name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
     }

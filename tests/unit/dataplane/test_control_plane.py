@@ -1,0 +1,109 @@
+"""What the agent makes of the control plane's answers: done, try again, or give up with a reason."""
+
+import asyncio
+import base64
+import json
+import ssl
+from typing import Any
+
+import pytest
+
+from kuma.apps.dataplane import control_plane
+from kuma.apps.dataplane.failure import AgentError
+from kuma.base import durations
+from tests.unit.dataplane.servers import answering, http
+
+ENVELOPE = json.dumps(
+    {
+        "bootstrap": base64.b64encode(b"node: {}").decode(),
+        "kumaSidecarConfiguration": {"networking": {"address": "192.168.0.1"}},
+    }
+).encode()
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+
+
+def client(port: int, limit: int = 0) -> control_plane.ControlPlane:
+    url = f"http://127.0.0.1:{port}"
+    return control_plane.ControlPlane(url, ssl.create_default_context(), url, durations.MILLISECOND, limit)
+
+
+async def ask(port: int) -> control_plane.Bootstrap:
+    return await client(port).ask_bootstrap({"name": "web-1"})
+
+
+async def test_the_envelope_is_opened() -> None:
+    async with answering(http(200, ENVELOPE, "application/json")) as server:
+        got = await ask(server.port)
+
+    assert got == control_plane.Bootstrap(b"node: {}", "192.168.0.1")
+    assert b"accept: application/json\r\n" in server.requests[0]
+    assert b"authorization" not in server.requests[0]
+
+
+async def test_a_bare_configuration_is_taken_as_it_is() -> None:
+    async with answering(http(200, b"node: {}", "text/x-yaml")) as server:
+        assert (await ask(server.port)).config == b"node: {}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (http(404, b"404 page not found\n"), "There is no /bootstrap endpoint for provided CP address"),
+        (http(422, b"networking: must be defined"), "Invalid request: networking: must be defined"),
+        (http(400), "Invalid request: status 400"),
+        (http(200, b"{}", "application/json"), "cannot be read"),
+        (http(200, b"[]", "application/json"), "cannot be read"),
+    ],
+)
+async def test_refusals_that_will_not_change(answer: bytes, text: str) -> None:
+    async with answering(answer) as server:
+        with pytest.raises(AgentError, match="Failed to fetch Envoy bootstrap config") as refused:
+            await ask(server.port)
+    assert text in str(refused.value)
+
+
+async def test_a_missing_token_is_told_apart() -> None:
+    async with answering(http(422, b"Dataplane Token is required. Generate one")) as server:
+        with pytest.raises(control_plane.TokenMissing):
+            await ask(server.port)
+
+
+@pytest.mark.parametrize("answer", [NOT_FOUND, http(500), http(503, b"x"), b""])
+async def test_failures_that_may_pass(answer: bytes) -> None:
+    async with answering(answer, answer, http(200, ENVELOPE, "application/json")) as server:
+        plane = client(server.port)
+        got = await plane.until_answered(lambda: plane.ask_bootstrap({}))
+
+    assert got.config == b"node: {}"
+    assert len(server.requests) == 3
+
+
+async def test_a_limit_ends_the_attempts() -> None:
+    async with answering(NOT_FOUND) as server:
+        plane = client(server.port, limit=1)
+        with pytest.raises(AgentError, match="Dataplane entity not found"):
+            await plane.until_answered(lambda: plane.ask_bootstrap({}))
+
+
+@pytest.mark.parametrize(("answer", "token"), [(http(200, b"abc\n"), "abc"), (http(403, b"no"), "")])
+async def test_tokens(answer: bytes, token: str) -> None:
+    async with answering(answer) as server:
+        assert await client(server.port).ask_token("default", "web-1") == token
+
+    sent: dict[str, Any] = json.loads(server.requests[0].split(b"\r\n\r\n")[1])
+    assert sent == {"mesh": "default", "name": "web-1", "validFor": "87600h"}
+
+
+async def test_goodbye_carries_the_token() -> None:
+    async with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
+        await client(server.port).say_goodbye("default", "web-1", "abc")
+
+    assert b"POST /goodbye HTTP/1.1" in server.requests[0]
+    assert b"authorization: abc\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize("answer", [http(401), b""])
+async def test_a_goodbye_that_fails_holds_nothing_up(answer: bytes) -> None:
+    async with answering(answer) as server, asyncio.timeout(5):
+        await client(server.port).say_goodbye("default", "web-1", "")
+    assert len(server.requests) == 1
