@@ -5,10 +5,10 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.xds.client import LONG, SHORT, decode, snapshot
 
 from kuma.discovery import delta, machine, sharing, sotw
 from kuma.discovery import resources as res
+from tests.protocol.xds.client import LONG, SHORT, decode, snapshot
 
 NAMES = ["a", "b", "c", "own-d"]
 members = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3))

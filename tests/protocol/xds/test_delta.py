@@ -1,8 +1,7 @@
 """Dialogues of the incremental variant."""
 
-from tests.protocol.xds.client import SHORT, Dialogue, rendered, snapshot
-
 from kuma.discovery import machine
+from tests.protocol.xds.client import SHORT, Dialogue, rendered, snapshot
 
 TWO = {"cds": {"api": 1, "db": 1}, "eds": {"api": 1, "db": 1}, "lds": {"out": 1}, "sds": {"ca": 1, "own-id": 1}}
 

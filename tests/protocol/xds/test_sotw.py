@@ -1,8 +1,7 @@
 """Dialogues of the state-of-the-world variant. Each asserts what the control plane says, and when it says nothing."""
 
-from tests.protocol.xds.client import SHORT, Dialogue, snapshot
-
 from kuma.discovery import machine, sharing
+from tests.protocol.xds.client import SHORT, Dialogue, snapshot
 
 TWO = {"cds": {"api": 1, "db": 1}, "eds": {"api": 1, "db": 1}, "lds": {"out": 1}, "sds": {"ca": 1, "own-id": 1}}
 

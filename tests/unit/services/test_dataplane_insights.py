@@ -1,0 +1,198 @@
+"""What insights show, and when they are written."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kuma.discovery import resources as xds
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplaneinsight as kind
+from kuma.services import dataplane_insights, nodes
+from tests.kit import control_plane as kit
+
+METADATA = {
+    "version": {
+        "kumaDp": {"version": "2.14.3", "gitTag": "v2.14.3", "gitCommit": "c", "buildDate": "d"},
+        "envoy": {"version": "1.38.2", "build": "b", "kumaDpCompatible": True},
+    },
+    "dynamicMetadata": {"version.dependencies.coredns": "1.0", "HOST_IP": "10.0.0.1"},
+}
+ERROR = kind.LastError("no", "out", "kri_mtp_default____p_")
+
+
+@dataclass
+class Identity:
+    expires: datetime = datetime(2027, 1, 1, tzinfo=UTC)
+    generated: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    regenerations: int = 2
+    issued_backend: str = "ca-1"
+    supported_backends: tuple[str, ...] = ("ca-1", "ca-2")
+
+
+@pytest.fixture
+async def cp() -> kit.ControlPlane:
+    prepared = await kit.ControlPlane().prepare()
+    await prepared.create_dataplane("web-1")
+    return prepared
+
+
+def connected(cp: kit.ControlPlane):
+    return cp.proxies.connect(nodes.Node("default.web-1", metadata=METADATA), "")
+
+
+async def test_one_stream_from_start_to_end(cp):
+    session = await connected(cp)
+    cp.publisher.feeds[0].identity = Identity()
+    for type_url in (xds.CLUSTER, xds.ENDPOINT, xds.SECRET):
+        session.sent(type_url)
+    session.acknowledged(xds.CLUSTER)
+    session.acknowledged(xds.SECRET)
+    cp.clock.seconds = 5
+    session.rejected(xds.ENDPOINT, "no")
+    insight = await cp.insight("web-1")
+    [subscription] = insight.subscriptions
+    assert insight.is_online
+    assert subscription.control_plane_instance_id == "cp-1"
+    assert subscription.connect_time == cp.clock.wall() - timedelta(seconds=5)
+    status = subscription.status
+    assert status.last_update_time == cp.clock.wall()
+    assert status.total == kind.DiscoveryServiceStats(3, 2, 1)
+    assert status.cds == kind.DiscoveryServiceStats(1, 1)
+    assert status.eds == kind.DiscoveryServiceStats(1, 0, 1, kind.LastError("no"))
+    assert status.lds == status.rds == kind.DiscoveryServiceStats()
+    assert subscription.version.kuma_dp == kind.KumaDpVersion("2.14.3", "v2.14.3", "c", "d", True)
+    assert subscription.version.envoy == kind.EnvoyVersion("1.38.2", "b", True)
+    assert subscription.version.dependencies == {"coredns": "1.0"}
+    assert insight.metadata == METADATA
+    assert insight.mtls == kind.MTLS(Identity.expires, Identity.generated, 2, "ca-1", ("ca-1", "ca-2"))
+    session.close()
+    insight = await cp.insight("web-1")
+    assert insight.subscriptions[0].disconnect_time == cp.clock.wall()
+    assert not insight.is_online
+
+
+async def test_an_error_stands_until_the_type_is_acknowledged(cp):
+    session = await connected(cp)
+    connection = session._connection
+    connection.rejected(xds.LISTENER, ERROR)
+    connection.acknowledged(xds.CLUSTER)
+    assert (await cp.insight("web-1")).subscriptions[0].status.lds.last_error == ERROR
+    connection.acknowledged(xds.LISTENER)
+    assert (await cp.insight("web-1")).subscriptions[0].status.lds == kind.DiscoveryServiceStats(0, 1, 1)
+
+
+async def test_an_error_about_secrets_stands_in_the_total(cp):
+    session = await connected(cp)
+    session._connection.rejected(xds.SECRET, ERROR)
+    assert (await cp.insight("web-1")).subscriptions[0].status.total.last_error == ERROR
+
+
+async def test_a_rejection_names_resource_and_author(cp):
+    session = await connected(cp)
+    feed = cp.publisher.feeds[0]
+    listener = xds.Rendered(xds.LISTENER, "inbound:127.0.0.1:80", b"x")
+    feed.publish(xds.Snapshot({xds.LISTENER: xds.ResourceSet({listener.name: listener})}))
+    feed.authors[xds.LISTENER, listener.name] = (
+        res.ResourceRef("Dataplane", "default", "web-1", kri="kri_dp_default____web-1_"),
+        res.ResourceRef("MeshTrafficPermission", "default", "p", 0, "kri_mtp_default____p_"),
+        res.ResourceRef("TrafficPermission", "default", "old"),
+    )
+    message = "Error adding/updating listener(s) inbound:127.0.0.1:80: cannot bind"
+    session.rejected(xds.LISTENER, message)
+    found = (await cp.insight("web-1")).subscriptions[0].status.lds.last_error
+    assert found == kind.LastError(message, "inbound:127.0.0.1:80", "kri_mtp_default____p_")
+
+
+async def test_two_subscriptions_are_kept(cp):
+    for seconds in range(3):
+        cp.clock.seconds = seconds
+        (await connected(cp)).close()
+        await cp.insights.flush()
+    times = [each.connect_time.second for each in (await cp.store.get(insight_key())).spec.subscriptions]
+    assert times == [1, 2]
+
+
+def insight_key():
+    return dataplane_insights.insight_key(res.Key("Dataplane", "default", "web-1"))
+
+
+async def test_an_insight_goes_with_its_dataplane_and_does_not_come_back(cp):
+    await cp.create_dataplane("web-2")
+    gone = await connected(cp)
+    other = await cp.proxies.connect(nodes.Node("default.web-2"), "")
+    await cp.insights.flush()
+    await cp.store.delete(gone.key)
+    gone.sent(xds.CLUSTER)
+    other.sent(xds.CLUSTER)
+    await cp.insights.flush()
+    [left] = await cp.store.list(kind.KIND)
+    assert left.meta.name == "web-2"
+    assert left.spec.subscriptions[0].status.cds.responses_sent == 1
+
+
+async def test_one_batch_for_all_proxies(cp):
+    sessions = []
+    for number in range(5):
+        await cp.create_dataplane(f"p-{number}")
+        sessions.append(await cp.proxies.connect(nodes.Node(f"default.p-{number}"), ""))
+    await cp.insights.flush()
+    batches = []
+    apply = cp.store.apply
+
+    async def counting(changes):
+        batches.append(len(changes))
+        await apply(changes)
+
+    cp.store.apply = counting
+    for session in sessions:
+        session.sent(xds.CLUSTER)
+        session.acknowledged(xds.CLUSTER)
+    await cp.insights.flush()
+    await cp.insights.flush()
+    assert batches == [5], "and nothing where nothing changed"
+
+
+async def test_the_loop_writes_connects_at_once_and_counts_later(cp):
+    watch = cp.store.watch()
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(cp.insights.run())
+        session = await connected(cp)
+        assert (await anext(watch)).resource.spec.is_online
+        session.sent(xds.CLUSTER)
+        counted = (await anext(watch)).resource.spec.subscriptions[0]
+        assert counted.status.cds.responses_sent == 1
+        session.close()
+        assert not (await anext(watch)).resource.spec.is_online
+        loop.cancel()
+
+
+async def test_what_the_store_refuses_is_tried_again(cp):
+    watch = cp.store.watch()
+    apply, failures = cp.store.apply, [OSError("disk full"), OSError("disk full")]
+
+    async def failing(changes):
+        if failures:
+            raise failures.pop()
+        await apply(changes)
+
+    cp.store.apply = failing
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(cp.insights.run())
+        (await connected(cp)).close()
+        written = (await anext(watch)).resource.spec
+        assert written.subscriptions[0].disconnect_time is not None
+        loop.cancel()
+
+
+async def test_subscriptions_of_a_killed_control_plane_are_closed(cp):
+    await connected(cp)
+    await cp.insights.flush()
+    next_run = cp.restarted()
+    await next_run.insights.close_abandoned(is_alive=lambda instance: instance == "cp-1")
+    assert (await next_run.insight("web-1")).is_online
+    cp.clock.seconds = 3
+    await next_run.insights.close_abandoned()
+    [subscription] = (await next_run.insight("web-1")).subscriptions
+    assert subscription.disconnect_time == cp.clock.wall()

@@ -1,0 +1,36 @@
+"""Which resources Envoy's rejections are about. The messages are Envoy's."""
+
+import pytest
+
+from kuma.services import rejections
+
+NAMES = ["api", "api-2", "inbound:127.0.0.1:80", "inbound:127.0.0.1:8080", "kuma:envoy:admin", "a"]
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("Error adding/updating cluster(s) api: no such thing", ["api"]),
+        ("Error adding/updating cluster(s) api-2: bad, api: worse", ["api-2", "api"]),
+        (
+            "Error adding/updating listener(s) inbound:127.0.0.1:8080: cannot bind '127.0.0.1:8080'\n"
+            "inbound:127.0.0.1:80: error: a filter",
+            ["inbound:127.0.0.1:8080", "inbound:127.0.0.1:80"],
+        ),
+        (
+            "Error adding/updating listener(s) kuma:envoy:admin: Proto constraint validation failed",
+            ["kuma:envoy:admin"],
+        ),
+        ("duplicate cluster api found", ["api"]),
+        ("Unexpected EDS cluster (expecting api-2): other", ["api-2"]),
+        ("Proto constraint validation failed (ClusterValidationError.Name: value length must be at least 1)", []),
+        ("", []),
+    ],
+)
+def test_names(message, found):
+    assert rejections.names_in(message, NAMES) == found
+
+
+def test_authors_are_named_once():
+    error = rejections.describe("Error adding/updating cluster(s) api: x, api-2: y", NAMES, lambda _: ())
+    assert (error.resource, error.kri) == ("api, api-2", "")
