@@ -53,6 +53,7 @@ class Database:
                 raise
             try:
                 self._prepare()
+                _sync_folder(path.parent)
             except BaseException:
                 self.close()
                 raise
@@ -129,6 +130,15 @@ def _take_lock(path: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the name of a new file durable: syncing the file alone does not promise that (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -140,7 +140,7 @@ class Image:
                 elif entry is None or not _same(entry, change):
                     before.append((key, entry))
                     done.append(self._write(change.resource, change.owner))
-        except errors.KumaError:
+        except BaseException:
             for key, entry in reversed(before):
                 self._place(key, entry)
             self.revision = revision

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kuma.base import errors
 from kuma.resources import codec
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -26,7 +27,15 @@ class Content(NamedTuple):
 
 
 def encode_content(resource: res.Resource[Any]) -> Content:
-    """Labels, spec and status as JSON."""
+    """Labels, spec and status as JSON; BadRequest where a text (the name too) is not Unicode and has no bytes."""
+    try:
+        "".join(resource.key).encode()
+        return _encode(resource)
+    except UnicodeEncodeError as problem:
+        raise errors.BadRequest(f"a text of the resource cannot be stored: {problem.reason}") from problem
+
+
+def _encode(resource: res.Resource[Any]) -> Content:
     return Content(
         msgspec.json.encode(dict(resource.meta.labels)).decode(),
         codec.spec_to_json(resource),
