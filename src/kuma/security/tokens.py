@@ -133,7 +133,7 @@ async def verify(token: str, claims: type[C], keys: Keys, now: datetime) -> C:
 def _read_header(token: str) -> tuple[str, str]:
     try:
         header = jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the header may be JSON of any depth
         raise errors.Unauthenticated("token is malformed") from None
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in (ALGORITHM, LEGACY_ALGORITHM):
