@@ -21,3 +21,8 @@ def names() -> tuple[str, ...]:
 def kinds() -> tuple[declarations.Kind[Any], ...]:
     """The kinds that the policies of this package declare, sorted by folder."""
     return tuple(importlib.import_module(f"{_PACKAGE}.{name}.model").KIND for name in names())
+
+
+def policies() -> tuple[Any, ...]:
+    """The policies themselves, sorted by folder; imports Envoy's messages, so only a control plane asks."""
+    return tuple(importlib.import_module(f"{_PACKAGE}.{name}.translate").POLICY for name in names())

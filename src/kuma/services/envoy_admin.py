@@ -94,8 +94,8 @@ class EnvoyAdmin:
         self,
         dataplane: res.Resource[dataplanes.Dataplane],
         as_json: bool = False,
-        used_only: bool = False,
         port: int = 0,
+        used_only: bool = False,
     ) -> bytes:
         """`/stats`, one `name: value` a line, or JSON; `used_only` leaves out those that were never written."""
         wanted = [*(["format=json"] if as_json else []), *(["usedonly"] if used_only else [])]

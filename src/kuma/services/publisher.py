@@ -7,16 +7,19 @@ compiled keeps what it has and is reported; the others go on.
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
+from kuma.base import errors
 from kuma.compiler import admin, compile
 from kuma.discovery import resources as xds
 from kuma.mesh import view
 from kuma.plan import proxy
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
+from kuma.services import admin_certificates as admin_issuing
+from kuma.services import identities as issuing
 from kuma.services import metrics as metering
 from kuma.store import protocol as stores
 
@@ -32,34 +35,6 @@ RETRY_SECONDS = 5.0
 _LOG = structlog.get_logger("publisher")
 
 
-class Identity(Protocol):
-    """A proxy's certificate, key and roots, all PEM, and what its insight shows of them."""
-
-    cert_pem: bytes
-    key_pem: bytes
-    ca_pem: bytes
-
-
-class Identities(Protocol):
-    """Issues certificates; equal answers while nothing about the proxy changed and the certificate is young."""
-
-    async def current(self, mesh: res.Resource[Any], dataplane: res.Resource[Any]) -> Any:
-        """The identity of a proxy in its mesh."""
-        ...
-
-    def forget(self, key: res.Key) -> None:
-        """The proxy is gone."""
-        ...
-
-
-class AdminCertificates(Protocol):
-    """Server certificates of admin listeners."""
-
-    async def of(self, dataplane: res.Resource[Any]) -> admin.AdminCertificate:
-        """The certificate for the addresses of a proxy."""
-        ...
-
-
 class Feed:
     """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource."""
 
@@ -68,7 +43,7 @@ class Feed:
         self.metadata = metadata
         self.snapshot: xds.Snapshot | None = None
         self.changed = asyncio.Event()
-        self.identity: Any = None
+        self.identity: issuing.Identity | None = None
         self.subject: proxy.ProxyFacts | None = None
         self.own: compile.Own | None = None
         self.group: _Group | None = None
@@ -104,8 +79,8 @@ class Publisher:
         store: stores.Store,
         catalog: catalogs.Catalog,
         compiler: compile.Compiler,
-        identities: Identities,
-        admin_certificates: AdminCertificates,
+        identities: issuing.Identities,
+        admin_certificates: admin_issuing.AdminCertificates,
         metrics: metering.Metrics,
     ) -> None:
         self._store = store
@@ -114,6 +89,7 @@ class Publisher:
         self._identities = identities
         self._admin_certificates = admin_certificates
         self._metrics = metrics
+        self._relevant = frozenset({"Mesh", "Dataplane", "ServiceInsight"} | compiler.policy_kinds)
         self._world = view.WorldView(compiler.policy_kinds)
         self._feeds: dict[res.Key, dict[Feed, None]] = {}
         self._groups: dict[Hashable, _Group] = {}
@@ -166,26 +142,49 @@ class Publisher:
         if not feeds:
             self._feeds.pop(feed.key, None)
             self._identities.forget(feed.key)
+            self._admin_certificates.forget(feed.key)
 
     async def run(self) -> None:
         """Loads the picture, then follows the store until cancelled."""
-        kinds = ["Mesh", "Dataplane", "ServiceInsight", *sorted(self._compiler.policy_kinds)]
-        since = self._store.revision()
-        for name in kinds:
-            kind = self._catalog.find(name)
-            if kind is not None:
-                self._edits += [view.Edit(each) for each in await self._store.list(kind)]
-        self._wake.set()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(since))
+            tasks.create_task(self._follow())
             tasks.create_task(self._work())
 
-    async def _follow(self, since: int) -> None:
-        relevant = {"Mesh", "Dataplane", "ServiceInsight"} | self._compiler.policy_kinds
-        async for change in self._store.watch(since):
-            if change.resource.kind.name in relevant:
-                self._edits.append(view.Edit(change.resource, change.op is stores.Op.DELETED))
-                self._wake.set()
+    async def _follow(self) -> None:
+        while True:
+            since = self._store.revision()
+            present = [each for kind in self._kinds() for each in await self._store.list(kind)]
+            self._edits += [view.Edit(each, deleted=True) for each in self._gone(present)]
+            self._edits += [view.Edit(each) for each in present]
+            self._wake.set()
+            try:
+                async for change in self._store.watch(since):
+                    if change.resource.kind.name in self._relevant:
+                        self._edits.append(view.Edit(change.resource, change.op is stores.Op.DELETED))
+                        self._wake.set()
+                return  # the store was closed
+            except errors.Conflict:
+                _LOG.warning("fell too far behind the store's changes, listing again")
+
+    def _kinds(self) -> list[Any]:
+        """Every kind that shapes proxies, Mesh first: nothing is taken in before its mesh."""
+        found = [self._catalog.find(name) for name in ("Mesh", "Dataplane", "ServiceInsight")]
+        found += [self._catalog.find(name) for name in sorted(self._compiler.policy_kinds)]
+        return [kind for kind in found if kind is not None]
+
+    def _gone(self, present: Iterable[res.Resource[Any]]) -> list[res.Resource[Any]]:
+        """What the picture holds and the store does not."""
+        keys = {each.key for each in present}
+        held = [
+            each
+            for picture in self._world.meshes.values()
+            for each in (
+                *picture.dataplanes.values(),
+                *(policy for policies in picture.policies.values() for policy in policies),
+                picture.resource,
+            )
+        ]
+        return [each for each in held if each.key not in keys]
 
     async def _work(self) -> None:
         while True:
@@ -265,7 +264,7 @@ class Publisher:
         try:
             subject = proxy.facts_of(dataplane, feed.metadata)
             identity = await self._identities.current(picture.resource, dataplane) if picture.backend else None
-            certificate = await self._admin_certificates.of(dataplane) if subject.admin.port else None
+            certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
             pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
             own = self._compiler.own(picture, subject, pems, certificate)
             feed.subject, feed.identity = subject, identity
@@ -284,6 +283,10 @@ class Publisher:
             )
             self._retry_later(feed)
             return None
+
+    async def _admin_certificate(self, dataplane: res.Resource[Any]) -> admin.AdminCertificate:
+        pair = await self._admin_certificates.server(dataplane)
+        return admin.AdminCertificate(pair.cert_pem, pair.key_pem, await self._admin_certificates.trust())
 
     def _retry_later(self, feed: Feed) -> None:
         def retry() -> None:

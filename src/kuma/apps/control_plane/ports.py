@@ -1,0 +1,90 @@
+"""The ports of the control plane: opened together, named where one is taken, closed in reverse order."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from kuma.apps.control_plane import settings as configuration
+from kuma.base import errors
+from kuma.transport import limits, plain, server, stream
+
+_LOG = structlog.get_logger("ports")
+_SECONDS = 1e-9
+_API_GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What answers on which port. `refused` is told boundary and reason of every client that was turned away."""
+
+    rest: Any
+    agents: Any
+    grpc: Mapping[str, stream.Handler]
+    diagnostics: Any
+    dp_tls: ssl.SSLContext
+    api_tls: ssl.SSLContext | None
+    refused: Callable[[str, str], None]
+
+
+@contextlib.asynccontextmanager
+async def listening(ports: Ports, settings: configuration.Settings) -> AsyncIterator[None]:
+    """Serves while the body runs; Unavailable, naming port and setting, where one cannot be opened."""
+    api, dp = settings.api_server, settings.dp_server
+
+    def refusals(boundary: str) -> Callable[[str], None]:
+        return lambda reason: ports.refused(boundary, reason)
+
+    bounds = limits.Limits(
+        header_seconds=max(api.read_header_timeout * _SECONDS, 1.0),
+        message_seconds=api.read_timeout * _SECONDS,
+        write_stall_seconds=api.write_timeout * _SECONDS,
+        idle_seconds=api.idle_timeout * _SECONDS,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        open_ = _Opener(stack)
+        diagnostics = plain.PlainServer(asgi_app=ports.diagnostics, limits=bounds, on_refused=refusals("diagnostics"))
+        at = settings.diagnostics.server_port
+        await open_(diagnostics, "0.0.0.0", at, "diagnostics.serverPort", "KUMA_DIAGNOSTICS_SERVER_PORT", 0.0)
+        if api.http.enabled:
+            rest = plain.PlainServer(asgi_app=ports.rest, limits=bounds, on_refused=refusals("rest"))
+            names = ("apiServer.http.port", "KUMA_API_SERVER_HTTP_PORT")
+            await open_(rest, api.http.interface, api.http.port, *names, _API_GRACE_SECONDS)
+        if ports.api_tls is not None:
+            secure = server.Server(
+                asgi_app=ports.rest, grpc={}, ssl_context=ports.api_tls, limits=bounds, on_refused=refusals("rest")
+            )
+            names = ("apiServer.https.port", "KUMA_API_SERVER_HTTPS_PORT")
+            await open_(secure, api.https.interface, api.https.port, *names, _API_GRACE_SECONDS)
+        proxies = server.Server(
+            asgi_app=ports.agents,
+            grpc=ports.grpc,
+            ssl_context=ports.dp_tls,
+            limits=limits.Limits(header_seconds=max(dp.read_header_timeout * _SECONDS, 1.0)),
+            on_refused=refusals("dp-server"),
+        )
+        await open_(proxies, "0.0.0.0", dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
+        yield
+
+
+class _Opener:
+    """Starts servers and has them stopped at the end."""
+
+    def __init__(self, stack: contextlib.AsyncExitStack) -> None:
+        self._stack = stack
+
+    async def __call__(
+        self, one: plain.PlainServer | server.Server, host: str, port: int, key: str, env: str, grace: float
+    ) -> None:
+        try:
+            actual = await one.start(host, port)
+        except OSError as failure:
+            raise errors.Unavailable(
+                f"cannot listen on {host}:{port} ({failure.strerror or failure}); choose another port with {env} "
+                f"or {key}"
+            ) from None
+        self._stack.push_async_callback(one.stop, grace)
+        _LOG.info("listening", setting=key, address=f"{host}:{actual}")
