@@ -24,21 +24,19 @@ def decode(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Resource[A
     BadRequest where it cannot be read (`field` names the place), InvalidResource with every schema violation for new
     kinds. Rules of the kind itself are not applied here: see `Kind.validate`.
     """
-    meta = decode_meta(kind, document)
-    if kind.envelope is kinds.Envelope.ROOT:
-        own = {key: value for key, value in document.items() if key not in _META_FIELDS}
-        return res.Resource(kind, meta, _read(kind, kind.spec, own, ""))
-    broken = schema.envelope_violations(kind, document)
-    if broken:
-        raise errors.InvalidResource(broken)
+    if kind.envelope is kinds.Envelope.SPEC:
+        broken = schema.envelope_violations(kind, document)
+        if broken:
+            raise errors.InvalidResource(broken)
     return decode_unchecked(kind, document)
 
 
 def decode_unchecked(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Resource[Any]:
     """As `decode`, without the schema check of new kinds: for documents that a control plane printed."""
-    if kind.envelope is kinds.Envelope.ROOT:
-        return decode(kind, document)
     meta = decode_meta(kind, document)
+    if kind.envelope is kinds.Envelope.ROOT:
+        own = {key: value for key, value in document.items() if key not in _META_FIELDS}
+        return res.Resource(kind, meta, _read(kind, kind.spec, own, ""))
     spec = _read(kind, kind.spec, document.get("spec") or {}, "spec")
     status = document.get("status")
     if kind.status is None or status is None:
@@ -58,14 +56,18 @@ def _read(kind: kinds.Kind[Any], wanted: type[msgspec.Struct], document: Any, un
 
 def decode_meta(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Meta:
     """The metadata of a document; BadRequest where a part has the wrong type. Absent parts stay empty."""
-    mesh = _text(document, "mesh") if kind.scope is kinds.Scope.MESH else ""
-    return res.Meta(
-        mesh=mesh,
-        name=_text(document, "name"),
-        labels=_labels(document),
-        creation_time=_time(document, "creationTime"),
-        modification_time=_time(document, "modificationTime"),
-    )
+    try:
+        return res.Meta(
+            mesh=_text(document, "mesh") if kind.scope is kinds.Scope.MESH else "",
+            name=_text(document, "name"),
+            labels=_labels(document),
+            creation_time=_time(document, "creationTime"),
+            modification_time=_time(document, "modificationTime"),
+        )
+    except reader.Unreadable as failure:
+        raise errors.BadRequest(
+            f"invalid {kind.name} object: {gotext.quote(failure.reason)}", field=failure.field
+        ) from None
 
 
 def _text(document: Mapping[str, Any], key: str) -> str:
@@ -96,13 +98,13 @@ def _time(document: Mapping[str, Any], key: str) -> datetime:
     try:
         return gotext.parse_time(text)
     except ValueError as failure:
-        raise errors.BadRequest(f"invalid meta type: {gotext.quote(str(failure))}", field=key) from None
+        raise reader.Unreadable(str(failure)).under(key) from None
 
 
-def _bad_meta(value: Any, key: str, wanted: str) -> errors.BadRequest:
+def _bad_meta(value: Any, key: str, wanted: str) -> reader.Unreadable:
     found = gotext.json_type(value)
     reason = f"json: cannot unmarshal {found} into Go struct field ResourceMeta.{key} of type {wanted}"
-    return errors.BadRequest(f"invalid meta type: {gotext.quote(reason)}", field=key)
+    return reader.Unreadable(reason).under(key)
 
 
 def encode(resource: res.Resource[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Facts per kind: scope, URL path, short name, who may write it, how it travels be
 import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -19,7 +19,13 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Base of every struct in a spec: immutable, lowerCamelCase on the wire, zero values left out."""
+    """Base of every struct in a spec: immutable, lowerCamelCase on the wire, zero values left out.
+
+    A type that says `__interned__` is read once per distinct value where it stands in lists: for small items that
+    many resources repeat and that hold no secret.
+    """
+
+    __interned__: ClassVar[bool] = False
 
 
 class Scope(enum.Enum):

@@ -2,8 +2,8 @@
 
 One reader is compiled per struct type, from the type itself. Old kinds follow proto JSON (protobuf.dev, JSON
 mapping): both spellings of a name, null as absent, numbers as text, enums by name or number. New kinds follow Go's
-encoding/json. Both drop unknown fields. Strings that repeat (tags, kinds) become one object, and equal small structs
-of lists are shared, because thousands of proxies say the same things.
+encoding/json. Both drop unknown fields. Strings that repeat (tags, kinds) become one object, and list items of types
+that say `__interned__` are shared where equal, because thousands of proxies say the same things.
 """
 
 import base64
@@ -28,7 +28,7 @@ Read = Callable[[Any], Any]
 _RAW_MAP = "map[string]json.RawMessage"
 _RAW_LIST = "[]json.RawMessage"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]")
-_SHARED_LIMIT = 65_536
+_MOST_SHARED, _LONGEST_SHARED = 65_536, 256
 
 
 class Unreadable(ValueError):
@@ -252,7 +252,8 @@ def _list_reader(described: inspect.VarTupleType, proto: bool) -> Read:
     inner = item.type if isinstance(item, inspect.Metadata) else item
     empty: Any = {} if isinstance(inner, inspect.StructType) else ("" if isinstance(inner, inspect.StrType) else 0)
     message = _RAW_LIST if proto else "[]interface {}"
-    share = _share if isinstance(inner, inspect.StructType) else None
+    if isinstance(inner, inspect.StructType) and getattr(inner.cls, "__interned__", False):
+        read_item = _shared_reader(read_item)
 
     def read(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
@@ -263,35 +264,31 @@ def _list_reader(described: inspect.VarTupleType, proto: bool) -> Read:
                 items.append(read_item(empty if each is None else each))
         except Unreadable as failure:
             raise failure.under(f"[{len(items)}]") from None
-        return tuple(map(share, items)) if share is not None else tuple(items)
+        return tuple(items)
 
     return read
 
 
-_shared: dict[Any, msgspec.Struct] = {}
+def _shared_reader(read_item: Read) -> Read:
+    """Reads equal small documents once and hands out the same struct. The table starts afresh when full."""
+    known: dict[bytes, Any] = {}
 
+    def read(value: Any) -> Any:
+        try:
+            key = msgspec.json.encode(value)
+        except (TypeError, ValueError):
+            return read_item(value)
+        found = known.get(key)
+        if found is not None:
+            return found
+        made = read_item(value)
+        if len(key) <= _LONGEST_SHARED:
+            if len(known) >= _MOST_SHARED:
+                known.clear()
+            known[key] = made
+        return made
 
-def _share(struct: msgspec.Struct) -> msgspec.Struct:
-    """An equal struct met before, or this one. The table starts afresh when full, so it stays bounded."""
-    key = _identity(struct)
-    found = _shared.get(key)
-    if found is not None:
-        return found
-    if len(_shared) >= _SHARED_LIMIT:
-        _shared.clear()
-    _shared[key] = struct
-    return struct
-
-
-def _identity(value: Any) -> Any:
-    """A hashable stand-in: equal for structs that are equal in every field."""
-    if isinstance(value, msgspec.Struct):
-        return (type(value), *[_identity(getattr(value, name)) for name in value.__struct_fields__])
-    if isinstance(value, dict):
-        return tuple([(key, _identity(each)) for key, each in value.items()])
-    if isinstance(value, list | tuple):
-        return (type(value), *[_identity(each) for each in value])
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else (type(value), value)
+    return read
 
 
 def _map_reader(described: inspect.DictType, proto: bool) -> Read:
@@ -306,8 +303,15 @@ def _map_reader(described: inspect.DictType, proto: bool) -> Read:
     def read(value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise Unreadable(gotext.unmarshal_error(value, message))
-        keys = sorted(value) if len(value) > 1 else value
-        return {_key(key): read_value(empty if value[key] is None else value[key]) for key in keys}
+        found: dict[str, Any] = {}
+        key: Any = ""
+        try:
+            for key in sorted(value, key=str) if len(value) > 1 else value:
+                each = value[key]
+                found[_key(key)] = read_value(empty if each is None else each)
+        except Unreadable as failure:
+            raise failure.under(f"[{gotext.quote(str(key))}]") from None
+        return found
 
     return read
 

@@ -26,11 +26,30 @@ _TYPE_NAMES = {
 
 
 def envelope_violations(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> list[Violation]:
-    """What the schema of a `spec`-envelope kind finds wrong with a REST document, in document order."""
+    """What the schema of a `spec`-envelope kind finds wrong with a REST document: metadata first, then the spec."""
+    found = [_located(path, reason) for path, reason in _check_envelope(kind, document)]
     if document.get("spec") is None:
-        return [Violation("", ".spec in body is required")]
+        return [*found, Violation("", ".spec in body is required")]
     spec: type[msgspec.Struct] = kind.spec
-    return [_located(path, reason) for path, reason in _check(_described(spec), {}, document["spec"], "spec")]
+    return found + [_located(path, reason) for path, reason in _check(_described(spec), {}, document["spec"], "spec")]
+
+
+def _check_envelope(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in ("type", "mesh", "name"):
+        value = document.get(name)
+        if value is not None and not isinstance(value, str):
+            yield name, f'in body must be of type string: "{_type_of(value)}"'
+    if isinstance(document.get("type"), str) and document["type"] != kind.name:
+        yield "type", f"in body should be one of [{kind.name}]"
+    labels = document.get("labels")
+    if labels is None:
+        return
+    if not isinstance(labels, Mapping):
+        yield "labels", f'in body must be of type object: "{_type_of(labels)}"'
+        return
+    for key in sorted(labels, key=str):
+        if not isinstance(labels[key], str):
+            yield f"labels.{key}", f'in body must be of type string: "{_type_of(labels[key])}"'
 
 
 @functools.cache

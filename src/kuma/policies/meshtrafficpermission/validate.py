@@ -10,7 +10,7 @@ from kuma.resources import targetref
 if TYPE_CHECKING:
     from kuma.policies.meshtrafficpermission import model
 
-_TOP = targetref.Allowed(("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"), inbound_policy=True)
+_TOP_KINDS = ("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane")
 _FROM = targetref.Allowed(("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"))
 
 
@@ -18,7 +18,8 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
     """Every violation of a MeshTrafficPermission."""
     spec: model.MeshTrafficPermission = resource.spec
     if spec.target_ref is not None:
-        yield from targetref.check("spec.targetRef", spec.target_ref, _TOP)
+        top = targetref.Allowed(_TOP_KINDS, inbound_policy=bool(spec.rules or spec.from_))
+        yield from targetref.check("spec.targetRef", spec.target_ref, top)
     if spec.rules and spec.from_:
         yield Violation("spec", "field 'from' must be empty when 'rules' is defined")
     if not spec.rules and not spec.from_:

@@ -1,5 +1,7 @@
 """Dataplane: one data plane proxy, what it listens on and what it wants to reach."""
 
+from typing import ClassVar
+
 import msgspec
 
 from kuma.resources import kind as kinds
@@ -115,6 +117,8 @@ class BackendRef(kinds.Spec, frozen=True):
 
 class Outbound(kinds.Spec, frozen=True):
     """A service the application reaches on `address` (empty: 127.0.0.1) and `port`."""
+
+    __interned__: ClassVar[bool] = True
 
     address: str = ""
     port: values.UInt32 = 0

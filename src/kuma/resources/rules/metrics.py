@@ -57,24 +57,39 @@ def _check_tls(path: str, conf: "metrics.PrometheusConf") -> Iterator[Violation]
 
 
 def broken_regex(pattern: str) -> str:
-    """Why a regular expression cannot be used, in Go's words where they are known; empty where it can."""
+    """Why Go's regular expressions (pkg.go.dev/regexp/syntax) refuse a pattern, in their words where those are known.
+
+    Empty where the pattern can be used. Python's parser decides, but for what only Python knows.
+    """
+    foreign = _FOREIGN.search(pattern)
+    if foreign:
+        return f"error parsing regexp: invalid or unsupported Perl syntax: `{foreign.group(0)}`"
     try:
         re.compile(pattern)
     except re.error as failure:
-        return f"error parsing regexp: {_go_reason(failure.msg, pattern)}"
+        return f"error parsing regexp: {_go_reason(failure, pattern)}"
     return ""
 
 
-def _go_reason(reason: str, pattern: str) -> str:
-    """Go's text for the common mistakes (pkg.go.dev/regexp/syntax#ErrorCode), else Python's."""
+_FOREIGN = re.compile(r"\(\?[=!]")
+
+
+def _go_reason(failure: re.error, pattern: str) -> str:
+    """Go's text for the common mistakes: the mistake, and the part of the pattern that it is about."""
+    at = failure.pos or 0
     known = {
-        "unterminated character set": "missing closing ]",
-        "missing ), unterminated subpattern": "missing closing )",
-        "unbalanced parenthesis": "unexpected )",
-        "nothing to repeat": "missing argument to repetition operator",
-        "multiple repeat": "invalid nested repetition operator",
+        "unterminated character set": ("missing closing ]", pattern[at:]),
+        "missing ), unterminated subpattern": ("missing closing )", pattern),
+        "unbalanced parenthesis": ("unexpected )", pattern),
+        "nothing to repeat": ("missing argument to repetition operator", pattern[at : at + 1]),
+        "multiple repeat": ("invalid nested repetition operator", pattern[at - 1 : at + 1]),
     }
-    return f"{known.get(reason, reason)}: `{pattern}`"
+    reason, part = known.get(failure.msg, (failure.msg, pattern))
+    if failure.msg.startswith("bad escape"):
+        reason, part = "invalid escape sequence", pattern[at : at + 2]
+    elif failure.msg.startswith("bad character range"):
+        reason, part = "invalid character class range", failure.msg.removeprefix("bad character range ")
+    return f"{reason}: `{part}`"
 
 
 def with_defaults(backend: "metrics.MetricsBackend") -> "metrics.MetricsBackend":
