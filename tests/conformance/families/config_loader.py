@@ -43,7 +43,7 @@ def run(entry: dict[str, Any], folder: Path) -> outcome.Outcome:
             # The list was made from the file; here the case's environment spells another value than the file.
             expected["tracing.openTelemetry.endpoint"] = environ[_ENDPOINT]
         config_file = str(folder / entry["input"]) if entry.get("input") else ""
-        shown = settings.load(config_file, environ).settings.as_config()
+        shown = settings.resolve(config_file, environ).settings.as_config()
     wrong = [
         f"{path}: expected {wanted!r}, got {_at(shown, path)!r}"
         for path, wanted in expected.items()

@@ -125,6 +125,7 @@ def configure(
             # Plain tracebacks in both forms: pretty ones print local variables, and with them secrets.
             structlog.processors.format_exc_info,
             mask_secrets,
+            _ordered,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
@@ -149,6 +150,12 @@ class _Bridge(logging.Handler):
 def mask_secrets(_: Any, __: str, event: EventDict) -> EventDict:
     """A structlog processor: values under telling names are masked at any depth, and so are tokens and keys in texts."""
     return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _ordered(_: Any, __: str, event: EventDict) -> EventDict:
+    """When, how bad, who and what come first, so that lines read alike."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "logger", "event") if key in event}
+    return {**first, **event}
 
 
 def _masked(key: str, value: Any) -> Any:

@@ -124,7 +124,14 @@ class Loaded:
 
 
 def load(config_file: str = "", environ: Mapping[str, str] = os.environ) -> Loaded:
-    """Everything from defaults to filled-in values; BadRequest with the line to print where something is wrong."""
+    """The settings to start with; BadRequest with the line to print where they are wrong or ask for what is not built."""
+    loaded = resolve(config_file, environ)
+    validation.require_supported(loaded.settings)
+    return loaded
+
+
+def resolve(config_file: str, environ: Mapping[str, str]) -> Loaded:
+    """Everything from defaults to filled-in values, whether or not this build can do it; BadRequest where invalid."""
     merged = merge(config_file, environ)
     deprecations = deprecation_lines(merged, environ)
     settings = postprocessed(merged)
