@@ -77,7 +77,10 @@ class Response:
 
     def parts(self) -> list[bytes]:
         """The serialised message in pieces; resources are the shared bytes themselves."""
-        body = [r.delta for r in self.resources] if self.delta else [r.sotw for r in self.resources]
+        if self.delta:
+            body = [part for r in self.resources for part in (r.delta_head, r.sotw)]
+        else:
+            body = [r.sotw for r in self.resources]
         return [self.head, *body, self.tail]
 
 

@@ -25,11 +25,11 @@ _EMPTY: Mapping[str, "Rendered"] = MappingProxyType({})
 class Rendered:
     """One Envoy resource as bytes. `version` is a hash of the bytes; two equal renderings are interchangeable.
 
-    `sotw` is the field `DiscoveryResponse.resources` ready to be joined, `delta` the field
+    `sotw` is the field `DiscoveryResponse.resources` ready to be joined. `delta_head` followed by `sotw` is the field
     `DeltaDiscoveryResponse.resources` (a `Resource` with name, version and the `Any`).
     """
 
-    __slots__ = ("_delta", "name", "sotw", "type_url", "value_at", "version")
+    __slots__ = ("_delta_head", "name", "sotw", "type_url", "value_at", "version")
 
     def __init__(self, type_url: str, name: str, value: bytes) -> None:
         self.type_url = type_url
@@ -40,7 +40,7 @@ class Rendered:
         frame = b"\x12" + wire.varint(len(head) + len(value)) + head
         self.sotw = frame + value
         self.value_at = len(frame)
-        self._delta: bytes | None = None
+        self._delta_head: bytes | None = None
 
     @property
     def value(self) -> bytes:
@@ -48,13 +48,13 @@ class Rendered:
         return self.sotw[self.value_at :]
 
     @property
-    def delta(self) -> bytes:
-        """The delta framing, made when the first delta stream asks."""
-        if self._delta is None:
-            # sotw = tag + len(any) + any; the same Any goes into Resource.resource (field 2) unchanged.
-            body = wire.delimited(3, self.name.encode()) + wire.delimited(1, self.version.encode()) + self.sotw
-            self._delta = b"\x12" + wire.varint(len(body)) + body
-        return self._delta
+    def delta_head(self) -> bytes:
+        """What precedes `sotw` in the delta framing; made when the first delta stream asks."""
+        if self._delta_head is None:
+            # sotw = tag + len(any) + any; the same Any is Resource.resource (field 2), unchanged.
+            body = wire.delimited(3, self.name.encode()) + wire.delimited(1, self.version.encode())
+            self._delta_head = b"\x12" + wire.varint(len(body) + len(self.sotw)) + body
+        return self._delta_head
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rendered) and self.name == other.name and self.sotw == other.sotw
