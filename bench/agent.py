@@ -32,7 +32,7 @@ SETTLE = 2.0
 class OneMesh:
     """A store that holds the default mesh and nothing else."""
 
-    async def get(self, key: res.Key) -> res.Resource[object]:
+    async def get(self, key: res.Key) -> res.Resource[mesh.Mesh]:
         """The mesh; NotFound for anything else."""
         if key != res.Key("Mesh", "", "default"):
             raise errors.NotFound(str(key))
