@@ -344,6 +344,17 @@ async def test_a_watcher_that_lags_beyond_the_window_is_told(opener: Opener) -> 
     await store.close()
 
 
+async def test_what_every_watcher_has_seen_is_let_go(store: protocol.Store) -> None:
+    watch = store.watch()
+    for n in range(600):
+        await store.create(policy("m", str(n)))
+        await anext(watch)
+    await store.create(policy("m", "last"))
+    with pytest.raises(errors.Conflict):
+        await anext(store.watch(1))
+    assert [change.revision for change in await take(store.watch(store.revision() - 200), 200)][-1] == 601
+
+
 async def test_a_waiting_watcher_keeps_up_with_a_writer_that_never_pauses(opener: Opener) -> None:
     store = opener(window=8)
 

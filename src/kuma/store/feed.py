@@ -12,12 +12,15 @@ from collections.abc import AsyncIterator, Sequence
 from kuma.base import errors
 from kuma.store import protocol
 
-WINDOW = 4096
-"""How many changes can be replayed by default; a burst that is larger than this is kept whole."""
+WINDOW = 8192
+"""How many changes a watcher may lag by default; a burst that is larger than this is kept whole."""
+
+TAIL = 256
+"""How many changes are kept when no watcher lags, for those that join with a revision they listed at."""
 
 
 class Feed:
-    """The latest changes. Revisions are consecutive, so a position in the window is a difference of revisions."""
+    """The latest changes. Revisions are consecutive, so a place among them is a difference of revisions."""
 
     def __init__(self, revision: int, window: int = WINDOW) -> None:
         self._window = window
@@ -37,10 +40,15 @@ class Feed:
             return
         self._recent.extend(changes)
         self.revision = changes[-1].revision
-        keep = max(self._window, len(changes))
+        self._trim(max(self._window, len(changes)))
+        self._wake()
+
+    def _trim(self, limit: int) -> None:
+        """Keeps what the slowest watcher lacks, up to the limit. Changes hold old values, so they are let go early."""
+        lag = max((self.revision - watch.position for watch in self._watches), default=0)
+        keep = max(min(lag, limit), min(TAIL, self._window))
         while len(self._recent) > keep:
             self._recent.popleft()
-        self._wake()
 
     def after(self, revision: int) -> list[protocol.Change]:
         """Every change after `revision`; Conflict where the window does not reach back (or not yet) that far."""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from kuma.apps.control_plane import settings
@@ -65,6 +67,11 @@ RULES = [
         "Diagnostics validation failed: unsupported tls version: TLSv9 supported versions:",
     ),
     (
+        {"KUMA_DP_SERVER_TLS_CIPHER_SUITES": "TLS_ROT13"},
+        "Dp Server validation failed: unsupported tls cipher: TLS_ROT13",
+    ),
+    ({"KUMA_GENERAL_TLS_MAX_VERSION": "1.3"}, "General validation failed: unsupported tls version: 1.3"),
+    (
         {"KUMA_METRICS_DATAPLANE_SUBSCRIPTION_LIMIT": "-1"},
         "Metrics validation failed: SubscriptionLimit should be positive or equal 0",
     ),
@@ -90,6 +97,30 @@ def test_a_broken_rule_stops_the_start_and_says_where(environ: dict[str, str], e
     text = str(refused.value)
     assert text.startswith("configuration validation failed: ")
     assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("{key: K}", ".KID is required"),
+        ("{kid: a}", "either .KeyFile or .Key has to be defined"),
+        ("{kid: a, key: K, keyFile: /f}", "both .KeyFile or .Key cannot be defined"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "apiServer: {{authn: {{tokens: {{validator: {{publicKeys: [{}]}}}}}}}}",
+        "dpServer: {{authn: {{dpProxy: {{dpToken: {{validator: {{publicKeys: [{}]}}}}}}}}}}",
+        "dpServer: {{authn: {{zoneProxy: {{zoneToken: {{validator: {{publicKeys: [{}]}}}}}}}}}}",
+    ],
+)
+def test_a_public_key_that_is_not_whole_is_refused(tmp_path: Path, form: str, key: str, expected: str) -> None:
+    path = tmp_path / "cp.yaml"
+    path.write_text(form.format(key))
+    with pytest.raises(errors.BadRequest) as refused:
+        settings.load(str(path), {})
+    assert f"PublicKeys[0] is not valid: {expected}" in str(refused.value)
 
 
 @pytest.mark.parametrize(

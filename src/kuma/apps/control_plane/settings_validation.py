@@ -21,6 +21,19 @@ Problems = Iterable[str]
 
 STORE_TYPES = ("sqlite", "postgres", "kubernetes", "memory")
 TLS_VERSIONS = ("TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3")
+_CIPHER_NAMES = """
+    AES_128_GCM_SHA256 AES_256_GCM_SHA384 CHACHA20_POLY1305_SHA256
+    RSA_WITH_RC4_128_SHA RSA_WITH_3DES_EDE_CBC_SHA RSA_WITH_AES_128_CBC_SHA RSA_WITH_AES_256_CBC_SHA
+    RSA_WITH_AES_128_CBC_SHA256 RSA_WITH_AES_128_GCM_SHA256 RSA_WITH_AES_256_GCM_SHA384
+    ECDHE_ECDSA_WITH_RC4_128_SHA ECDHE_RSA_WITH_RC4_128_SHA ECDHE_RSA_WITH_3DES_EDE_CBC_SHA
+    ECDHE_ECDSA_WITH_AES_128_CBC_SHA ECDHE_ECDSA_WITH_AES_256_CBC_SHA ECDHE_RSA_WITH_AES_128_CBC_SHA
+    ECDHE_RSA_WITH_AES_256_CBC_SHA ECDHE_ECDSA_WITH_AES_128_CBC_SHA256 ECDHE_RSA_WITH_AES_128_CBC_SHA256
+    ECDHE_RSA_WITH_AES_128_GCM_SHA256 ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 ECDHE_RSA_WITH_AES_256_GCM_SHA384
+    ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+    ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+"""
+_CIPHERS = frozenset(f"TLS_{name}" for name in _CIPHER_NAMES.split())
+"""The names of IANA's TLS registry that Go knows (pkg.go.dev/crypto/tls), which is what Kuma accepts."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _RESERVED_LABEL = re.compile(r"(^|[./])(kuma\.io|k8s\.kuma\.io)/")
 _TLS_MODES = ("disable", "verifyNone", "verifyCa", "verifyFull")
@@ -69,7 +82,11 @@ def _sections(mode: str) -> list[tuple[str, Callable[[Settings], Problems]]]:
         ("Runtime validation failed", _runtime),
         ("Metrics validation failed", _metrics),
     ]
-    first: list[tuple[str, Callable[[Settings], Problems]]] = [("Mode validation failed", _mode)]
+    first: list[tuple[str, Callable[[Settings], Problems]]] = [
+        ("Mode validation failed", _mode),
+        # Servers without TLS settings of their own inherit these.
+        ("General validation failed", lambda s: _tls(s.general)),
+    ]
     return first + (of_global if mode == "global" else of_zone) + common
 
 
@@ -102,9 +119,17 @@ def _listener(section: Any, port: int, label: str) -> Problems:
         yield ".TlsKeyFile cannot be empty if TlsCertFile has been set"
     if key and not cert:
         yield ".TlsCertFile cannot be empty if TlsKeyFile has been set"
+    yield from _tls(section)
+
+
+def _tls(section: Any) -> Problems:
+    """Versions and ciphers of a section."""
     for version in (section.tls_min_version, section.tls_max_version):
         if version and version not in TLS_VERSIONS:
             yield f"unsupported tls version: {version} supported versions:{','.join(TLS_VERSIONS)}"
+    for cipher in section.tls_cipher_suites:
+        if cipher not in _CIPHERS:
+            yield f"unsupported tls cipher: {cipher}"
 
 
 def _public_keys(validator: Any, where: str) -> Problems:
