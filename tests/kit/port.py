@@ -31,9 +31,7 @@ def certificate() -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(1))
     signed = builder.serial_number(1).add_extension(names, critical=False).sign(key, hashes.SHA256())
@@ -179,8 +177,10 @@ class H2Client:
             self.h2.end_stream(stream_id)
         self.flush()
 
-    async def until(self, kind: type[h2.events.Event], stream_id: int | None = None) -> h2.events.Event:
-        """The next event of a kind (of a stream); earlier events of other kinds are kept."""
+    async def until(
+        self, kind: type[h2.events.Event] | tuple[type[h2.events.Event], ...], stream_id: int | None = None
+    ) -> h2.events.Event:
+        """The next event of a kind, or of one of several (of a stream); earlier events of other kinds are kept."""
         while True:
             for event in self.events:
                 if isinstance(event, kind) and stream_id in (None, getattr(event, "stream_id", None)):
@@ -188,7 +188,7 @@ class H2Client:
                     return event
             chunk = await asyncio.wait_for(self.reader.read(65_536), 10)
             if not chunk:
-                raise ConnectionResetError(f"closed before {kind.__name__}; seen: {self.events}")
+                raise ConnectionResetError(f"closed before {kind}; seen: {self.events}")
             self.events += self.h2.receive_data(chunk)
             self.flush()
 
