@@ -10,20 +10,22 @@ import tempfile
 from typing import Any
 
 import yaml
-from tests.kit import cli, rest_stub
 
 from kuma.apps.kumactl import documents, kinds
 from kuma.apps.kumactl.commands import apply
+from tests.conformance import outcome
+from tests.kit import cli, rest_stub
 
-FAMILY = "kumactl"
 _SAYS_TYPE = re.compile(r"^type: *(\w+)", re.MULTILINE)
 
 
-def cases(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The list of cases in the folder of the family."""
-    index = json.loads((folder / "index.json").read_text())
-    found: list[dict[str, Any]] = index if isinstance(index, list) else index["cases"]
-    return found
+def run(case: dict[str, Any], folder: pathlib.Path) -> outcome.Outcome:
+    """One case: the outputs, the exit code, and what it left in the store or the configuration."""
+    missing = unsupported(case, folder)
+    if missing:
+        return outcome.unsupported(missing)
+    wrong = check_case(case, folder)
+    return outcome.failed("\n".join(wrong)) if wrong else outcome.PASSED
 
 
 def unsupported(case: dict[str, Any], folder: pathlib.Path) -> str:
