@@ -68,6 +68,11 @@ class InsightLoop:
             if not lost:
                 return
 
+    async def write_all(self) -> None:
+        """Writes what is missing or out of date now, once, without following changes."""
+        await self._load()
+        await self._write_due()
+
     async def _load(self) -> int:
         """Reads everything; the revision from which to follow. Every mesh is due afterwards."""
         revision = self._store.revision()
@@ -94,11 +99,14 @@ class InsightLoop:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            due, self._due = self._due, set()
-            for name in sorted(due):
-                await self._write(name)
+            await self._write_due()
             # What comes now is gathered and written together.
             await asyncio.sleep(self._interval)
+
+    async def _write_due(self) -> None:
+        due, self._due = self._due, set()
+        for name in sorted(due):
+            await self._write(name)
 
     def _take(self, op: protocol.Op, resource: AnyResource) -> bool:
         """Notes a change; whether an insight may differ now."""
