@@ -44,5 +44,5 @@ def test_broken_text_is_refused_with_its_line(text: str, line: int, reason: str)
     ids=["a bomb", "a circle"],
 )  # fmt: skip
 def test_aliases_cannot_blow_up(text: str) -> None:
-    with pytest.raises(errors.BadRequest, match="excessive aliasing|recursive"):
+    with pytest.raises(errors.BadRequest, match=r"excessive aliasing|recursive"):
         documents.parse_yaml(text)
