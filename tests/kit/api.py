@@ -108,9 +108,10 @@ def build(
     plain: bool = False,
     settings: app.Settings | None = None,
     wanted: defaults.Settings | None = None,
+    store: Any = None,
 ) -> Api:
-    """An API over an empty store. `plain`: resources are just stored, without the rules of their kinds."""
-    store, catalog = memory.MemoryStore(), known_kinds()
+    """An API over a store, an empty one by default. `plain`: resources are just stored, without the rules of their kinds."""
+    store, catalog = memory.MemoryStore() if store is None else store, known_kinds()
     own_role = role or roles.Role()
     keys = signing_keys.SigningKeys(store)
     issuer = tokens.TokenIssuer(keys, now)
