@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from tests.conformance import outcome
-
 from kuma.base.errors import Violation
+from tests.conformance import outcome
 
 
 def compare(expected: dict[str, Any], found: Iterable[Violation]) -> outcome.Outcome:

@@ -1,27 +1,24 @@
 """Family `hds`: a Dataplane, its node's metadata and settings, and the probes that Envoy must be given."""
 
-import json
 import pathlib
 from typing import Any
 
 import yaml
 from google.protobuf import json_format
-from tests.conformance.families import bootstrap
 
 from kuma.base import durations
 from kuma.compiler import health
 from kuma.plan import proxy
 from kuma.resources import codec
 from kuma.resources.kinds import dataplane
+from tests.conformance import outcome
+from tests.conformance.families import bootstrap
 
-FAMILY = "hds"
 
-
-def cases(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The list of cases in the folder of the family."""
-    index = json.loads((folder / "index.json").read_text())
-    found: list[dict[str, Any]] = index if isinstance(index, list) else index["cases"]
-    return found
+def run(case: dict[str, Any], folder: pathlib.Path) -> outcome.Outcome:
+    """One case; the differences are its detail."""
+    problems = check_case(case, folder)
+    return outcome.failed("\n".join(problems)) if problems else outcome.PASSED
 
 
 def check_case(case: dict[str, Any], folder: pathlib.Path) -> list[str]:

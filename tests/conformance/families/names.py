@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tests.conformance import kinds, outcome
-
 from kuma.base import kri
 from kuma.resources import names
+from tests.conformance import kinds, outcome
 
 _SHORT_NAMES = {"MeshService": "msvc", "MeshExternalService": "extsvc", "MeshMultiZoneService": "mzsvc"}
 """Short names of kinds that the catalog may not hold yet."""

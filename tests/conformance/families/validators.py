@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.conformance import kinds, outcome, violations
 
 from kuma.base import errors
 from kuma.resources import codec, documents
 from kuma.resources import kind as declarations
+from tests.conformance import kinds, outcome, violations
 
 
 def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.conformance import outcome, violations
 
 from kuma.resources import documents, meta, reader, targetref
 from kuma.resources import kind as declarations
 from kuma.resources import resource as res
+from tests.conformance import outcome, violations
 
 
 def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
