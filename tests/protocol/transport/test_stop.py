@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 
+import grpc
 import h2.events
 import pytest
 
@@ -13,6 +14,11 @@ from tests.kit import port as kit
 async def echo_once(stream: transport.GrpcStream) -> None:
     message = await stream.receive()
     await stream.send([message or b""])
+
+
+async def echo_twice(stream: transport.GrpcStream) -> None:
+    await echo_once(stream)
+    await echo_once(stream)
 
 
 async def test_a_running_call_ends_by_itself_within_the_grace() -> None:
@@ -94,3 +100,17 @@ async def test_stop_without_start_and_stop_twice() -> None:
         asgi_app=kit.answer, grpc={}, ssl_context=kit.server_context(), limits=kit.BRISK, on_refused=print
     )
     await never.stop(0)
+
+
+async def test_grpcio_hears_why_its_call_ended() -> None:
+    credentials = grpc.ssl_channel_credentials(kit.certificate()[0])
+    async with (
+        kit.serve(grpc={"/a.B/C": echo_twice}) as port,
+        grpc.aio.secure_channel(f"localhost:{port.number}", credentials) as channel,
+    ):
+        call = channel.stream_stream("/a.B/C")()
+        await call.write(b"x")
+        assert await call.read() == b"x"
+        await port.server.stop(0.05)
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
+        assert await call.details() == "the server is stopping"
