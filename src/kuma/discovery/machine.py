@@ -166,6 +166,10 @@ class Machine:
         if sub is None:
             sub = self._subscriptions[request.type_url] = Subscription(request.type_url)
             self._face.subscribe(sub, request, self._shared, first=True)
+            clusters = self._subscriptions.get(res.CLUSTER)
+            if sub.type_url == res.ENDPOINT and clusters is not None and clusters.flight is not None:
+                # A reconnecting client claims endpoints that it has; its clusters that warm up wait for them still.
+                self._endpoints_follow(clusters.flight.renewed)
             return Verdict.ASKED
         if request.nonce and request.nonce != sub.nonce:
             self._face.stale(sub, request, self._shared)

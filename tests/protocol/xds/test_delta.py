@@ -88,10 +88,11 @@ def test_a_reconnecting_client_gets_what_differs():
     have = {"api": rendered("cds", "api", 1).version, "db": "older", "gone": "1"}
     assert client.ask("cds", initial_versions=have) == ["cds 1: db=1 -gone"]
     same = {name: rendered("eds", name, 1).version for name in ("api", "db")}
-    assert client.ask("eds", "api", "db", initial_versions=same) == []
+    assert client.ask("eds", "api", "db", initial_versions=same) == ["eds 2: db=1"]
+    assert client.ack("eds") == []
     assert client.ask("lds", initial_versions={"out": "older"}) == [], "until the clusters are warm"
-    assert client.ack("cds") == ["lds 2: out=1"]
-    assert client.push(snapshot(**{**TWO, "eds": {"api": 2, "db": 1}})) == ["eds 3: api=2"]
+    assert client.ack("cds") == ["lds 3: out=1"]
+    assert client.push(snapshot(**{**TWO, "eds": {"api": 2, "db": 1}})) == ["eds 4: api=2"]
 
 
 def test_a_changed_cluster_gets_its_endpoints_after_a_reconnect_though_they_are_the_same():
@@ -104,6 +105,15 @@ def test_a_changed_cluster_gets_its_endpoints_after_a_reconnect_though_they_are_
         0,
     )
     assert client.flush() == ["cds 1: api=1 db=1", "eds 2: api=1 db=1"]
+
+
+def test_endpoints_claimed_after_a_reconnect_are_sent_to_clusters_that_warm_up():
+    client = Dialogue(is_delta=True)
+    client.push(snapshot(**TWO))
+    have = {"api": "older", "db": rendered("cds", "db", 1).version}
+    assert client.ask("cds", initial_versions=have) == ["cds 1: api=1"]
+    same = {name: rendered("eds", name, 1).version for name in ("api", "db")}
+    assert client.ask("eds", "api", "db", initial_versions=same) == ["eds 2: api=1"]
 
 
 def test_a_rejected_response_is_sent_again_with_all_it_held():
