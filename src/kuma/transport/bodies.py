@@ -1,6 +1,7 @@
 """Bounds the request bodies that reach the ASGI application, in size and in time, for HTTP/1.1 and HTTP/2 alike."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -38,9 +39,12 @@ class _Bounded:
         self._is_complete = False
         self._is_started = False
         self._is_refused = False
+        self._drains = False
 
     async def run(self, scope: Scope) -> None:
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        self._drains = scope["http_version"].startswith("1") and b"expect" not in headers
         if length.isdigit() and int(length[:20]) > self._limits.body_bytes:
             await self._too_large()
             return
@@ -79,8 +83,18 @@ class _Bounded:
             await self._inner_send(message)
 
     async def _too_large(self) -> None:
+        if self._drains:
+            await self._drain()
         detail = f"the request body is larger than {self._limits.body_bytes} bytes"
         await self._answer(413, "Content Too Large", detail, Refusal.BODY)
+
+    async def _drain(self) -> None:
+        """Reads on for a moment and forgets it: a connection that is closed while the client still sends is reset, and
+        with it goes our answer. One that waits to be asked for its body (`Expect`), or HTTP/2, has no need of it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.linger_seconds):
+                while (await self._inner_receive()).get("more_body", False):
+                    continue
 
     async def _answer(self, status: int, title: str, detail: str, reason: Refusal) -> None:
         """Refuses the request. A response that has begun is left to the application."""

@@ -194,18 +194,22 @@ class Http2Stream:
             if not complete:
                 self.reset(frames.Code.INTERNAL_ERROR)
 
-    def stalled(self) -> None:
-        """The client has not made room for too long. A socket that nobody reads is the TLS layer's to cut off."""
+    def stalled(self) -> bool:
+        """The client has not made room for too long: ends the stream, or the connection if its window is closed.
+
+        False if it is the socket that is full. That is for the TLS layer to judge, and the wait goes on.
+        """
         link = self._link
-        if not link.is_writable or not self.is_open:
-            return
+        if not link.is_writable:
+            return False
         if link.send_window <= 0:
             reason = "the connection's window stayed closed"
             link.fail(frames.ConnectionFault(frames.Code.ENHANCE_YOUR_CALM, reason, limits.Refusal.SLOW_READER))
-        else:
+        elif self.is_open:
             link.context.refuse(limits.Refusal.SLOW_READER)
             link.write(frames.rst_stream(self.id, frames.Code.CANCEL))
             self.drop()
+        return True
 
     @property
     def context(self) -> contexts.Context:
@@ -269,7 +273,7 @@ class _Patience:
     def start(self) -> None:
         if self._deadline is None:
             context = self._stream.context
-            self._deadline = context.wheel.after(context.limits.write_stall_seconds, self._stream.stalled)
+            self._deadline = context.wheel.after(context.limits.write_stall_seconds, self._expired)
             self._sent = 0
 
     def progressed(self, size: int) -> None:
@@ -281,3 +285,8 @@ class _Patience:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _expired(self) -> None:
+        self._deadline = None
+        if not self._stream.stalled():
+            self.start()

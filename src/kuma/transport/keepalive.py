@@ -5,7 +5,6 @@ from collections.abc import Callable
 from kuma.transport import context as contexts
 from kuma.transport import wheel
 
-
 _SPREAD = 32
 
 

@@ -1,6 +1,7 @@
 """The port itself: accepts, shakes hands, dispatches by ALPN, and stops gracefully."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 
@@ -22,7 +23,7 @@ class Server:
     `grpc` maps `/package.Service/Method` to its handler; everything that is not gRPC goes to `asgi_app`, whose lifespan
     is not run. `ssl_context` is a server context with a certificate; the server sets its ALPN protocols and forbids
     renegotiation. `on_refused` is called with a `limits.Refusal` value for every client that is refused or cut off; it
-    must not block. A server is started and stopped once, on one event loop.
+    must neither block nor raise. A server is started and stopped once, on one event loop.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Server:
         """Listens on `host:port` (0: any free port) and returns the port. Raises OSError when it is taken."""
         self._ssl.set_alpn_protocols(["h2", "http/1.1"])
         self._ssl.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        # At its debug level hpack writes every header it decodes, tokens included.
+        logging.getLogger("hpack").setLevel(logging.INFO)
         loop = asyncio.get_running_loop()
         self._context = contexts.Context(
             loop=loop,

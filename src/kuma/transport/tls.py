@@ -46,6 +46,7 @@ class TlsConnection(asyncio.Transport, asyncio.BufferedProtocol):
         self._raw: asyncio.Transport
         self._reading = True
         self._discarded = 0
+        self._patient_until = 0.0
         self._deadline: wheel.Deadline | None = None
         self._stall: wheel.Deadline | None = None
 
@@ -135,10 +136,12 @@ class TlsConnection(asyncio.Transport, asyncio.BufferedProtocol):
             # It always wants the peer's own goodbye, for which we do not wait; ours is written by now.
             self._tls.unwrap()
         self._raw.write(self._outgoing.read())
-        if self._raw.can_write_eof():
+        with contextlib.suppress(OSError):
+            # The peer may have reset the connection a moment ago; then the loop is about to tell us.
             self._raw.write_eof()
         self._raw.resume_reading()
-        self._deadline = self._context.wheel.after(self._context.limits.linger_seconds, self._lingered)
+        self._patient_until = self._context.loop.time() + self._context.limits.write_stall_seconds
+        self._linger()
         self._tell_lost()
 
     def abort(self) -> None:
@@ -214,7 +217,6 @@ class TlsConnection(asyncio.Transport, asyncio.BufferedProtocol):
         except ssl.SSLError:
             self._flush()  # the alert that tells the peer why
             self._context.refuse(limits.Refusal.HANDSHAKE)
-            self._state = _State.CLOSED
             self._raw.close()
             return
         self._flush()
@@ -259,14 +261,19 @@ class TlsConnection(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _stalled(self) -> None:
         self._context.refuse(limits.Refusal.SLOW_READER)
-        self._raw.abort()
         self.abort()
 
+    def _linger(self) -> None:
+        self._deadline = self._context.wheel.after(self._context.limits.linger_seconds, self._lingered)
+
     def _lingered(self) -> None:
-        if self._raw.get_write_buffer_size() and self._stall is None:
-            self._stall = self._context.wheel.after(self._context.limits.write_stall_seconds, self._stalled)
-        elif not self._raw.get_write_buffer_size():
+        """Gives up on a peer that has not closed its side; one that still reads our last words gets more time."""
+        if not self._raw.get_write_buffer_size():
             self.abort()
+        elif self._context.loop.time() < self._patient_until:
+            self._linger()
+        else:
+            self._stalled()
 
     def _cancel_deadlines(self) -> None:
         for deadline in (self._deadline, self._stall):

@@ -11,6 +11,7 @@ import pytest
 import urllib3
 
 from kuma import transport
+from kuma.transport import frames, headers
 from tests.kit import port as kit
 
 LARGE = transport.Limits().body_bytes + 1
@@ -211,3 +212,17 @@ async def test_garbage_after_a_handshake_with_http1() -> None:
         writer.write(b"\x00\x01\x02 nonsense\r\n\r\n")
         assert (await kit.closed(reader)).startswith(b"HTTP/1.1 400 ")
         assert port.refused == ["malformed"]
+
+
+async def test_tokens_stay_out_of_debug_logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with kit.serve() as port:
+        reader, writer = await port.open("h2")
+        block = headers.encode(
+            [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b"authorization", b"Bearer hush")]
+        )
+        writer.write(frames.PREFACE + frames.settings_frame({}) + frames.frame(frames.Type.HEADERS, 5, 1, block))
+        received = b""
+        while b"2 GET / 0" not in received:
+            received += await asyncio.wait_for(reader.read(65_536), 10)
+    assert "hush" not in caplog.text
