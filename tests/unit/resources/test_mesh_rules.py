@@ -85,21 +85,6 @@ def test_rules(document: dict[str, Any], expected: list[tuple[str, str]]) -> Non
     assert [(each.field, each.message) for each in mesh.KIND.validate(decode(document))] == expected
 
 
-@pytest.mark.parametrize(
-    ("backend", "expected"),
-    [
-        ({"name": "ca", "type": "vault"}, [("mtls.backends[0].type", "could not find installed plugin for this type")]),
-        ({"name": "Ca", "type": "builtin"}, [("mtls.backends[0].conf.mtls.backends.name", '"Ca" name must be valid dns name')]),
-        ({"name": "ca", "type": "builtin", "conf": {"caCert": {"RSAbits": 2048, "expiration": "10y"}}}, []),
-        ({"name": "ca", "type": "provided"}, [("mtls.backends[0].conf.cert", "has to be defined"), ("mtls.backends[0].conf.key", "has to be defined")]),
-        ({"name": "ca", "type": "provided", "conf": {"cert": {}, "key": {"secret": "k"}}}, [("mtls.backends[0].conf.cert", "data source has to be chosen. Available sources: secret, file, inline")]),
-    ],
-)  # fmt: skip
-def test_rules_of_authorities(backend: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    spec = decode({"mtls": {"backends": [backend]}}).spec
-    assert [(each.field, each.message) for each in rules.authority_violations(spec)] == expected
-
-
 DEFAULTS = {"port": 5670, "path": "/metrics", "tags": {"kuma.io/service": "dataplane-metrics"}}
 
 

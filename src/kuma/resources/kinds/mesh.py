@@ -48,7 +48,7 @@ class RootChain(kinds.Spec, frozen=True):
 
 
 class CertificateAuthorityBackend(kinds.Spec, frozen=True):
-    """One certificate authority; `conf` depends on `type` (`builtin`: BuiltinConf, `provided`: ProvidedConf)."""
+    """One certificate authority; `conf` depends on `type` (`builtin`: `caCert`; `provided`: `cert` and `key`)."""
 
     name: str = ""
     type: str = ""

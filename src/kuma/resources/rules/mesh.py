@@ -1,6 +1,6 @@
 """Rules of a Mesh. Some paths differ from the JSON keys (`dpcert`, `config`); users of Kuma know them so."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from kuma.resources.kinds import mesh as model
 
 T = TypeVar("T", bound=msgspec.Struct)
-BUILTIN, PROVIDED = "builtin", "provided"
 _ZIPKIN_VERSIONS = ("", "httpJsonV1", "httpJson", "httpProto")
-_MAX_BACKEND_NAME = 255
 
 
 def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
-    """Every violation of a Mesh that needs nothing but the Mesh."""
+    """Every violation that the Mesh alone shows; what its authorities read is checked when it is written."""
     mesh: model.Mesh = resource.spec
     if mesh.mtls is not None:
         yield from _check_mtls(mesh.mtls)
@@ -40,42 +38,6 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
                 yield from selectors.check_selector(path, each.tags, at_least_one=True)
     if mesh.routing is not None and mesh.routing.zone_egress and not (mesh.mtls and mesh.mtls.enabled_backend):
         yield Violation("mtls", "has to be set when zoneEgress enabled")
-
-
-def authority_violations(mesh: "model.Mesh", known_types: Iterable[str] = (BUILTIN, PROVIDED)) -> Iterator[Violation]:
-    """Violations of the certificate authorities that need the list of installed types. Certificates are not read here."""
-    known = frozenset(known_types)
-    for index, backend in enumerate(mesh.mtls.backends if mesh.mtls else ()):
-        path = f"mtls.backends[{index}]"
-        if backend.type not in known:
-            yield Violation(f"{path}.type", "could not find installed plugin for this type")
-        elif backend.type == BUILTIN:
-            yield from _check_builtin(f"{path}.conf", backend)
-        elif backend.type == PROVIDED:
-            yield from _check_provided(f"{path}.conf", backend)
-
-
-def _check_builtin(path: str, backend: "model.CertificateAuthorityBackend") -> Iterator[Violation]:
-    name_path = f"{path}.mtls.backends.name"
-    if len(backend.name) > _MAX_BACKEND_NAME:
-        yield Violation(name_path, f"Backend name is too long. Max length: {_MAX_BACKEND_NAME}")
-    if not addresses.is_dns_name(backend.name) or backend.name != backend.name.lower():
-        yield Violation(name_path, f"{gotext.quote(backend.name)} name must be valid dns name")
-    _, violations = _conf_of(backends.BuiltinConf, backend.conf, path)
-    yield from violations
-
-
-def _check_provided(path: str, backend: "model.CertificateAuthorityBackend") -> Iterator[Violation]:
-    conf, violations = _conf_of(backends.ProvidedConf, backend.conf, path)
-    yield from violations
-    if conf is None:
-        return
-    for name, source in (("cert", conf.cert), ("key", conf.key)):
-        if source is None:
-            yield Violation(f"{path}.{name}", "has to be defined")
-        elif source.is_empty:
-            reason = "data source has to be chosen. Available sources: secret, file, inline"
-            yield Violation(f"{path}.{name}", reason)
 
 
 def _conf_of(wanted: type[T], conf: dict[str, Any] | None, path: str) -> tuple[T | None, list[Violation]]:
