@@ -47,7 +47,11 @@ def test_reason(raw: bytes, reason: str) -> None:
     assert str(refused.value) == f'invalid Mesh object: "{quoted}"'
 
 
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists)))
+@given(
+    st.dictionaries(
+        st.text(), st.recursive(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists)
+    )
+)
 def test_sound_json_is_read(document: dict[str, object]) -> None:
     assert documents.parse("Mesh", json.dumps(document).encode()) == document
 

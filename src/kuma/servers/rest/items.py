@@ -14,7 +14,7 @@ from kuma.servers.rest import replies
 
 AnyResource = res.Resource[Any]
 
-_LIMIT = 32 * 1024 * 1024
+_LIMIT = 16 * 1024 * 1024
 """Bytes of rendered items that are kept."""
 
 
