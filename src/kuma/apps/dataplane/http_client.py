@@ -56,8 +56,8 @@ async def send_request(
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
             raise ConnectionError(f"broken HTTP answer: {error}") from error
         finally:
-            # Closing a TLS stream in good manners would wait for the peer; the answer is complete or worthless.
-            writer.transport.abort()
+            # Not awaited: a TLS stream closes when the peer agrees, and the answer is complete or worthless by now.
+            writer.close()
 
 
 def _head(method: str, host: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> bytes:
