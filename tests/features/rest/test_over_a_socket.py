@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.kit import api as kit
 
 from kuma.servers.rest import intake
 from kuma.transport import limits, plain
+from tests.kit import api as kit
 
 
 @asynccontextmanager
