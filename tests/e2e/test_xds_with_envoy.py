@@ -7,7 +7,7 @@ import json
 import pathlib
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from envoy import _envoy
 
 from kuma.compiler import health
 from kuma.discovery import resources as xds
-from kuma.envoy import api, clusters, http, sockets
+from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.security import certificates
 from kuma.servers import xds as servers
 from kuma.servers.xds import deps
@@ -33,20 +33,35 @@ def _rendered(url: str, name: str, message: Any) -> xds.Rendered:
     return xds.Rendered(url, name, message.SerializeToString(deterministic=True))
 
 
-def _cluster(name: str, timeout: float) -> xds.Rendered:
-    return _rendered(xds.CLUSTER, name, clusters.cluster(name, "EDS", timeout))
+def _cluster(name: str, timeout: float, secure: bool) -> xds.Rendered:
+    message = clusters.cluster(name, "EDS", timeout)
+    if secure:
+        message.transport_socket.CopyFrom(tls.socket(tls.upstream("default", name, "sni", False)))
+    return _rendered(xds.CLUSTER, name, message)
+
+
+def _secrets() -> list[xds.Rendered]:
+    """A new identity, and its CA."""
+    pair = certificates.self_signed(["localhost"], datetime.datetime.now(datetime.UTC))
+    identity, roots = names.identity_secret("default", False), names.ca_secret("default", False)
+    return [
+        _rendered(xds.SECRET, identity, tls.identity_secret(identity, pair.cert_pem, pair.key_pem)),
+        _rendered(xds.SECRET, roots, tls.ca_secret(roots, pair.cert_pem)),
+    ]
 
 
 def _endpoints(name: str) -> xds.Rendered:
     return _rendered(xds.ENDPOINT, name, sockets.static_assignment(name, sockets.socket_address("127.0.0.1", 9)))
 
 
-def _listener(name: str, cluster: str, address: str = "127.0.0.1") -> xds.Rendered:
+def _listener(name: str, cluster: str, address: str, secure: bool) -> xds.Rendered:
     message = api.Listener(name=name, address=sockets.socket_address(address, 0))
     manager = http.connection_manager(name, local_only=True)
     http.prefix_route(http.routes(manager.route_config, "", "all"), "/", cluster)
     chain = message.filter_chains.add()
     chain.filters.add(name="envoy.filters.network.http_connection_manager").typed_config.CopyFrom(api.pack(manager))
+    if secure:
+        chain.transport_socket.CopyFrom(tls.socket(tls.downstream("default", False)))
     return _rendered(xds.LISTENER, name, message)
 
 
@@ -54,13 +69,17 @@ def _set(*members: xds.Rendered) -> xds.ResourceSet:
     return xds.ResourceSet({each.name: each for each in members})
 
 
-def picture(*names: str, timeout: float = 5.0, address: str = "127.0.0.1") -> xds.Snapshot:
-    """Clusters with one endpoint each, and a listener that leads to the last of them."""
+def picture(
+    *services: str, timeout: float = 5.0, address: str = "127.0.0.1", secrets: Sequence[xds.Rendered] = ()
+) -> xds.Snapshot:
+    """Clusters with one endpoint each, and a listener that leads to the last of them; with secrets, over mutual TLS."""
+    secure = bool(secrets)
     return xds.Snapshot(
         {
-            xds.CLUSTER: _set(*(_cluster(name, timeout) for name in names)),
-            xds.ENDPOINT: _set(*(_endpoints(name) for name in names)),
-            xds.LISTENER: _set(_listener("out", names[-1], address)),
+            xds.CLUSTER: _set(*(_cluster(name, timeout, secure) for name in services)),
+            xds.ENDPOINT: _set(*(_endpoints(name) for name in services)),
+            xds.LISTENER: _set(_listener("out", services[-1], address, secure)),
+            xds.SECRET: _set(*secrets),
         }
     )
 
@@ -74,7 +93,7 @@ def bootstrap(port: int, api_type: str) -> dict[str, Any]:
             "grpc_services": [{"envoy_grpc": {"cluster_name": "ads"}}],
         }
 
-    tls = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    upstream_tls = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
     protocol = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     ads = {
         "name": "ads",
@@ -95,7 +114,7 @@ def bootstrap(port: int, api_type: str) -> dict[str, Any]:
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
         },
-        "transport_socket": {"name": "tls", "typed_config": {"@type": tls}},
+        "transport_socket": {"name": "tls", "typed_config": {"@type": upstream_tls}},
     }
     from_ads = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     return {
@@ -219,6 +238,24 @@ async def test_a_rejected_listener_is_named_and_the_next_one_is_taken(world):
     assert "out" in error.message
     world.publish(picture("a", "b", "c"))
     await world.until(lambda s: s.lds.last_error is None and s.lds.responses_acknowledged == 2)
+
+
+async def test_mutual_tls_is_switched_on_renewed_and_off_at_once(world):
+    world.publish(picture("a", "b", secrets=_secrets()))
+    await world.until(lambda s: s.cds.responses_acknowledged == 2 and s.lds.responses_acknowledged == 2)
+    renewed = _secrets()
+    world.publish(picture("a", "b", secrets=renewed))
+    await world.settled(8)
+    world.publish(picture("a", "b", timeout=6.0, secrets=renewed))
+    await world.until(lambda s: s.cds.responses_acknowledged == 3)
+    await world.stop()
+    await world.cp.insights.flush()
+    since = world.cp.store.revision()
+    world.publish(picture("a", "b", "c", timeout=7.0, secrets=renewed))
+    await world.start()
+    await world.until(lambda s: s.cds.responses_acknowledged == s.lds.responses_acknowledged == 1, 12, since)
+    world.publish(picture("a", "b", timeout=6.0))
+    await world.until(lambda s: s.cds.responses_acknowledged == s.lds.responses_acknowledged == 2, since=since)
 
 
 async def test_after_a_restart_of_the_control_plane_all_is_taken_again(world):

@@ -261,17 +261,23 @@ class Machine:
         """Whether the first answer waits, because the client is about to ask for more names (state of the world only).
 
         Kuma answers once the names cover all resources of the type. We do not wait for names that the client cannot
-        know: its parent type was rejected, or the client is on its way through the clusters before the listeners.
+        know yet: its clusters warm up meanwhile, and what has them wait for a newer list would wait for them.
         """
         if not self._face.covering or sub.wildcard:
             return False
         if sub.names.issuperset(target.shared) and sub.names.issuperset(target.own):
             return False
         parents = [self._subscriptions.get(url) for url in PARENTS.get(sub.type_url, ())]
-        if any(parent is not None and parent.rejected for parent in parents):
+        if any(parent is not None and not self._is_told(parent) for parent in parents):
             return False
         warming = sub.type_url == res.SECRET and res.CLUSTER in self._subscriptions
         return not (warming and res.LISTENER not in self._subscriptions)
+
+    def _is_told(self, parent: Subscription) -> bool:
+        """Whether the client was sent the current resources of a type, and did not refuse them."""
+        if parent.sent is None or parent.rejected or self.snapshot is None:
+            return False
+        return not self._shared.difference(parent.sent, self.snapshot.of(parent.type_url))
 
     def _endpoints_follow(self, clusters: Sequence[res.Rendered]) -> None:
         """A cluster that changed warms up anew and waits for its endpoints, though those did not change."""

@@ -65,6 +65,29 @@ def test_names_are_not_waited_for_when_their_clusters_were_rejected():
     assert client.nack("cds") == ["eds 2: api=1"]
 
 
+def test_names_are_not_waited_for_while_the_clusters_that_need_them_are_on_hold():
+    """Clusters warm up with the endpoints of the old list; only then is the new list sent."""
+    client = Dialogue()
+    client.push(snapshot(**TWO))
+    client.ask("cds")
+    more = {"api": 1, "db": 1, "web": 1}
+    assert client.push(snapshot(**{**TWO, "cds": more, "eds": more})) == []
+    assert client.ask("eds", "api", "db") == ["eds 2: api=1 db=1"]
+    client.ack("eds")
+    assert client.ack("cds") == ["cds 3: api=1 db=1 web=1"]
+    assert client.ask("eds", *more) == ["eds 4: api=1 db=1 web=1"]
+
+
+def test_secrets_of_listeners_are_not_waited_for_while_listeners_are_on_hold():
+    client = configured(sds={})
+    content = {**TWO, "cds": {"api": 2}, "eds": {"api": 1}, "lds": {"out": 2}, "sds": {"ca": 1, "for-out": 1}}
+    assert client.push(snapshot(**content)) == ["cds 4: api=2", "eds 5: api=1"]
+    assert client.ask("sds", "ca") == ["sds 6: ca=1"]
+    assert client.ack("cds") == ["lds 7: out=2"]
+    client.ack("sds")
+    assert client.ask("sds", "ca", "for-out") == ["sds 8: ca=1 for-out=1"]
+
+
 def test_an_empty_first_list_means_everything():
     client = Dialogue()
     client.push(snapshot(**TWO))
