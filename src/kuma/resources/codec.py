@@ -47,6 +47,8 @@ def decode_unchecked(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.
 def _read(kind: kinds.Kind[Any], wanted: type[msgspec.Struct], document: Any, under: str) -> msgspec.Struct:
     try:
         return reader.read_struct(wanted, document, proto=kind.envelope is kinds.Envelope.ROOT)
+    except RecursionError:
+        raise errors.BadRequest(f"invalid {kind.name} object: {gotext.quote('exceeded max depth')}") from None
     except reader.Unreadable as failure:
         placed = failure.under(under) if under else failure
         raise errors.BadRequest(

@@ -140,3 +140,11 @@ def test_durations_compare_by_length_and_kind() -> None:
     assert values.GoDuration(5) != values.ProtoDuration(5)
     with pytest.raises(AttributeError):
         values.GoDuration(5).nanoseconds = 6
+
+
+def test_bottomless_documents_are_refused() -> None:
+    conf: dict[str, Any] = {}
+    for _ in range(5_000):
+        conf = {"x": conf}
+    with pytest.raises(errors.BadRequest, match="exceeded max depth"):
+        decode(mesh.KIND, logging={"backends": [{"name": "f", "type": "file", "conf": conf}]})

@@ -189,5 +189,4 @@ KIND = kinds.Kind(
     argument="mesh",
     singular_display="Mesh",
     plural_display="Meshes",
-    insight="MeshInsight",
 )
