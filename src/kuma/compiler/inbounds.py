@@ -39,16 +39,9 @@ def facts(subject: proxy.ProxyFacts) -> Iterable[nodes.InboundFacts]:
             port=inbound.port,
             workload_address=inbound.service_address or address,
             workload_port=inbound.service_port or inbound.port,
-            protocol=_protocol(endpoints.protocol_of(inbound)),
+            protocol=nodes.Protocol.named(endpoints.protocol_of(inbound)),
             tags=tuple(sorted(inbound.tags.items())),
         )
-
-
-def _protocol(name: str) -> nodes.Protocol:
-    try:
-        return nodes.Protocol(name)
-    except ValueError:
-        return nodes.Protocol.TCP
 
 
 def node(picture: view.MeshView, subject: proxy.ProxyFacts, inbound: nodes.InboundFacts) -> nodes.InboundNode:

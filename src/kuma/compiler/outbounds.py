@@ -34,7 +34,7 @@ def facts(picture: view.MeshView, subject: proxy.ProxyFacts) -> tuple[nodes.Outb
             service=service,
             address=address,
             port=outbound.port,
-            protocol=nodes.Protocol(picture.endpoints.of(service).protocol),
+            protocol=nodes.Protocol.named(picture.endpoints.of(service).protocol),
             tls=nodes.Tls.MUTUAL if picture.speaks_tls(service) else nodes.Tls.PLAIN,
             unified=unified,
             bind=bind,

@@ -25,6 +25,11 @@ class Protocol(enum.Enum):
     MYSQL = "mysql"
     UNKNOWN = "unknown"
 
+    @classmethod
+    def named(cls, name: str) -> "Protocol":
+        """The protocol of a name; what nobody knows is carried as plain TCP."""
+        return cls(name) if name in cls._value2member_map_ else cls.TCP
+
     @property
     def is_http(self) -> bool:
         """Whether a connection manager terminates it."""
