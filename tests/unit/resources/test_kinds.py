@@ -82,7 +82,7 @@ def _page_of(kind: kinds.Kind[Any]) -> Path:
     return next(folder for folder in FOLDERS if folder.name == kind.name.lower()) / "docs.md"
 
 
-@pytest.mark.parametrize("kind", CATALOG, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", list(CATALOG), ids=lambda kind: kind.name)
 def test_every_top_field_is_documented(kind: kinds.Kind[Any]) -> None:
     page = _page_of(kind).read_text()
     described = inspect.type_info(kind.spec)
