@@ -5,6 +5,7 @@ here only its absence is reported, early and in words.
 """
 
 import asyncio
+import functools
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -144,14 +145,30 @@ async def _offered(request: requests.Request, deps: needs.Deps) -> tuple[res.Res
 
 
 async def _has_only_v4(host: str) -> bool:
-    """Whether a DNS name has IPv4 addresses alone; then Envoy need not ask for others. False where it cannot be told."""
-    if host == "localhost" or _is_ip(host):
+    """Whether Envoy should look for IPv4 addresses alone. False where it cannot be told.
+
+    A name is asked of DNS. `localhost` means both families wherever this machine has both; where it has no IPv6, Envoy
+    would still try the ::1 of /etc/hosts first and never get through.
+    """
+    if _is_ip(host):
         return False
+    if host == "localhost":
+        return not _has_v6_loopback()
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return False
     return {family for family, *_ in found} == {socket.AF_INET}
+
+
+@functools.cache
+def _has_v6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _is_ip(host: str) -> bool:
