@@ -158,6 +158,12 @@ class Proxies:
         self._leaving: dict[res.Key, float] = {}
         self._left = asyncio.Event()
         self._registering = asyncio.Lock()
+        self._is_stopping = False
+
+    def retire(self) -> None:
+        """This control plane stops: proxies that lose their streams by that go elsewhere, and none is removed."""
+        self._is_stopping = True
+        self._leaving.clear()
 
     async def connect(self, node: nodes.Node, credential: str) -> Session:
         """Opens a session for a stream.
@@ -191,7 +197,7 @@ class Proxies:
         if sessions:
             return
         self._sessions.pop(session.key, None)
-        if session.is_registered:
+        if session.is_registered and not self._is_stopping:
             self._leaving[session.key] = self._now() + self._delay
             self._left.set()
 

@@ -153,6 +153,17 @@ async def test_known_health_survives_a_new_registration(cp):
     assert not (await cp.store.get(KEY)).spec.networking.inbound[0].is_ready
 
 
+async def test_a_control_plane_that_stops_removes_nobody(cp):
+    (await cp.proxies.connect(kit.bringing("web-1"), "")).close()
+    session = await cp.proxies.connect(kit.bringing("web-2"), "")
+    cp.proxies.retire()
+    session.close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await cp.has_dataplane("web-1")
+    assert await cp.has_dataplane("web-2")
+
+
 async def test_the_loop_removes_and_waits(cp):
     async with asyncio.TaskGroup() as tasks:
         loop = tasks.create_task(cp.proxies.run())
