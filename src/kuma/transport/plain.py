@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
@@ -61,16 +62,46 @@ class PlainServer:
         if len(self._state.connections) >= self._limits.connections:
             self._refuse(Refusal.CONNECTIONS)
             return TurnedAway()
-        return http1.Http1Connection(self._context, self._config, self._state)
+        return _PlainConnection(self._context, self._config, self._state)
 
     def _refuse(self, reason: Refusal) -> None:
         self._on_refused(reason.value)
 
 
+class _PlainConnection(http1.Http1Connection):
+    """Cuts off a client that does not read; on the TLS port the TLS layer does that."""
+
+    _stall: wheel.Deadline | None = None
+
+    def pause_writing(self) -> None:
+        """The socket's buffer is full."""
+        super().pause_writing()
+        if self._stall is None:
+            self._stall = self._context.wheel.after(self._context.limits.write_stall_seconds, self._stalled)
+
+    def resume_writing(self) -> None:
+        """The client has read most of what waited."""
+        self._forget_stall()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the request that runs."""
+        self._forget_stall()
+        super().connection_lost(exc)
+
+    def _forget_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _stalled(self) -> None:
+        self._context.refuse(Refusal.SLOW_READER)
+        self.transport.abort()
+
+
 class TurnedAway(asyncio.Protocol):
-    """Closes a connection above the limit at once."""
+    """Closes a connection above the limit before it costs anything, a handshake above all."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Aborts it."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        cast(asyncio.Transport, transport).abort()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from kuma.transport import bodies, http1, http2, limits, tls, wheel
+from kuma.transport import bodies, http1, http2, limits, plain, tls, wheel
 from kuma.transport import context as contexts
 from kuma.transport.limits import Refusal
 from kuma.transport.stream import Handler
@@ -99,7 +99,7 @@ class Server:
     def _accept(self) -> asyncio.BaseProtocol:
         if len(self._connections) >= self._limits.connections:
             self._refuse(Refusal.CONNECTIONS)
-            return _TurnedAway()
+            return plain.TurnedAway()
         connection = tls.TlsConnection(self._context, self._choose, self._lost)
         self._connections.add(connection)
         return connection
@@ -124,14 +124,6 @@ class Server:
                 await asyncio.wait_for(self._empty.wait(), seconds)
             except TimeoutError:
                 return
-
-
-class _TurnedAway(asyncio.Protocol):
-    """Closes a connection above the limit before it costs a handshake."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
 
 
 def _shut_down(connection: tls.TlsConnection) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import enum
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from kuma.transport import context as contexts
 from kuma.transport import limits, wheel
@@ -54,10 +54,9 @@ class TlsConnection(asyncio.Transport, asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts waiting for the client's hello."""
-        assert isinstance(transport, asyncio.Transport)
-        self._raw = transport
+        self._raw = cast(asyncio.Transport, transport)  # uvloop's class does not inherit from asyncio's
         bounds = self._context.limits
-        transport.set_write_buffer_limits(high=bounds.write_high_water)
+        self._raw.set_write_buffer_limits(high=bounds.write_high_water)
         self._deadline = self._context.wheel.after(bounds.handshake_seconds, self._handshake_expired)
 
     def get_buffer(self, sizehint: int) -> memoryview:
