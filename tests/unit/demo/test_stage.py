@@ -77,7 +77,7 @@ def test_changes_are_seen(stub: rest_stub.Stub) -> None:
 def test_what_the_page_does_is_one_phrase() -> None:
     assert watching.page_text((200, ""), "still") == "page still answers 200"
     assert watching.page_text((403, "web was refused by api (x)"), "now") == (
-        "page now answers 403 (web was refused by api (x))"
+        "page now answers 403: web was refused by api (x)"
     )
     assert watching.page_text((0, ""), "now") == "page now does not answer"
 

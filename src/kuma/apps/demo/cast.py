@@ -83,11 +83,11 @@ def sidecar_command(service: Service, settings: Settings, token_file: Path) -> l
         "--port", str(service.port),
         "--protocol", "http",
         "--address", ADDRESSES[service.name],
-        "--cp-address", f"https://localhost:{settings.dp_port}",
+        "--cp-address", f"https://127.0.0.1:{settings.dp_port}",
         "--ca-cert-file", str(settings.state_dir.resolve() / "kuma-cp.crt"),
         "--dataplane-token-file", str(token_file.resolve()),
         "--concurrency", "1",
-        "--drain-time", "1s",
+        "--drain-time", "200ms",
     ]  # fmt: skip
     for name, port in service.outbounds.items():
         command += ["--outbound", f"{name}={port}"]

@@ -205,24 +205,29 @@ class Stage:
         before = watching.page_state(self._settings.page_port)
         was_away = False
         while True:
-            self._pause(WATCH_SECONDS)
             self._look_after_children()
-            try:
-                changes = watcher.changes()
-            except rest.NoAnswer:
-                was_away = True
-                changes = []
-            else:
-                if was_away:
-                    say("Control plane answers again: " + watching.page_text(before, "still"))
-                was_away = False
-            now = self._settled_page(before) if changes else watching.page_state(self._settings.page_port)
-            word = "still" if now == before else "now"
-            for change in changes:
-                say(f"{change}: {watching.page_text(now, word)}")
-            if not changes and now != before:
-                say(watching.page_text(now, "now").capitalize())
+            # The page first: whatever it shows already, the resources that made it so are in the picture taken next.
+            now = watching.page_state(self._settings.page_port)
+            changes = self._changes(watcher)
+            if changes and now == before:
+                now = self._settled_page(before)
+            for change in changes or ():
+                say(f"{change}: {watching.page_text(now, 'still' if now == before else 'now')}")
+            if changes is not None and was_away:
+                say("Control plane answers again: " + watching.page_text(now, "still" if now == before else "now"))
+            elif not changes and now != before:
+                text = watching.page_text(now, "now")
+                say(text[:1].upper() + text[1:])
+            was_away = changes is None
             before = now
+            self._pause(WATCH_SECONDS)
+
+    def _changes(self, watcher: watching.Watcher) -> list[watching.Change] | None:
+        """What changed; None while the control plane is away."""
+        try:
+            return watcher.changes()
+        except rest.NoAnswer:
+            return None
 
     def _settled_page(self, before: tuple[int, str]) -> tuple[int, str]:
         """What the page answers after a change: the first difference, and a moment more for the last word."""

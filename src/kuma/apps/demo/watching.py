@@ -80,8 +80,8 @@ def page_state(port: int) -> tuple[int, str]:
 
 
 def page_text(state: tuple[int, str], word: str) -> str:
-    """One phrase about the page: `page now answers 403 (web was refused by api ...)`."""
+    """One phrase about the page: `page now answers 403: web was refused by api (...)`."""
     status, reason = state
     if not status:
         return f"page {word} does not answer"
-    return f"page {word} answers {status}" + (f" ({reason})" if reason else "")
+    return f"page {word} answers {status}" + (f": {reason}" if reason else "")

@@ -60,7 +60,13 @@ def _print_raw(plane: rest.ControlPlane, path: str, kind: str, include_eds: bool
 
 
 def _text(plane: rest.ControlPlane, path: str, query: Mapping[str, str]) -> str:
-    return plane.call("GET", path, query=query).body.decode().rstrip("\n")
+    """The answer as it came; JSON that came on one line is laid out as the REST API does."""
+    text = plane.call("GET", path, query=query).body.decode().rstrip("\n")
+    if "\n" in text or not text.startswith("{"):
+        return text
+    import json
+
+    return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
 
 
 def matched_lines(answer: Tree) -> Iterator[str]:
