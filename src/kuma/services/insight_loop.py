@@ -1,7 +1,7 @@
 """Keeps MeshInsight and ServiceInsight current: follows the store and writes what the pure rules ask for.
 
-A change updates the small facts of one proxy; only where those facts differ is the mesh due, and it is written at
-most once an interval. While nothing changes nothing runs. A restart, or a change feed that moved on without us, begins
+A change updates the small facts of one proxy; only where those facts differ is the mesh due, and it is written an
+interval later, together with what came until then. While nothing changes nothing runs. A restart, or a change feed that moved on without us, begins
 with one listing.
 """
 
@@ -47,7 +47,7 @@ class InsightLoop:
         dns_domain: str = "mesh",
         vip_port: int = 80,
     ) -> None:
-        """`interval` is the least time in seconds between two writes of a mesh's insights."""
+        """`interval` is the time in seconds for which changes are gathered before insights are written."""
         self._store = store
         self._interval = interval
         self._address = (dns_domain, vip_port)
@@ -61,6 +61,7 @@ class InsightLoop:
         """Runs until cancelled, or until the store is closed."""
         while True:
             revision = await self._load()
+            await self._write_due()
             async with asyncio.TaskGroup() as tasks:
                 writing = tasks.create_task(self._write_when_due())
                 lost = await self._follow(revision)
@@ -82,7 +83,6 @@ class InsightLoop:
             for each in await self._store.list(kind):
                 self._take(protocol.Op.CREATED, each)
         self._due.update(name for name, state in self._meshes.items() if state.spec is not None)
-        self._wake.set()
         return revision
 
     async def _follow(self, revision: int) -> bool:
@@ -96,12 +96,12 @@ class InsightLoop:
         return False
 
     async def _write_when_due(self) -> None:
+        """What a change brings along (the other replicas of a service, the rest of a rollout) is written with it."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(self._interval)
             self._wake.clear()
             await self._write_due()
-            # What comes now is gathered and written together.
-            await asyncio.sleep(self._interval)
 
     async def _write_due(self) -> None:
         due, self._due = self._due, set()
