@@ -64,8 +64,10 @@ def test_pure_floors_never_wait(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda each: each.name)
 def test_a_policy_brings_everything_along(folder: Path) -> None:
-    for name in ("__init__.py", "model.py", "validate.py", "translate.py", "docs.md"):
+    for name in ("__init__.py", "model.py", "validate.py", "docs.md"):
         assert (folder / name).is_file(), name
+    is_in_force = (folder / "translate.py").is_file()
+    assert is_in_force != ("not in force yet" in (folder / "docs.md").read_text()), "docs.md must say what holds"
     examples = sorted((folder / "examples").glob("*.yaml"))
     assert examples, "no example"
     package = ".".join(folder.relative_to(ROOT / "src").parts)

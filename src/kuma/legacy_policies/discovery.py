@@ -4,6 +4,7 @@ Only `model.py` is imported here, so that programs without Envoy's messages can 
 """
 
 import importlib
+import importlib.util
 import pkgutil
 from typing import Any
 
@@ -24,5 +25,10 @@ def kinds() -> tuple[declarations.Kind[Any], ...]:
 
 
 def policies() -> tuple[Any, ...]:
-    """The policies themselves, sorted by folder; imports Envoy's messages, so only a control plane asks."""
-    return tuple(importlib.import_module(f"{_PACKAGE}.{name}.translate").POLICY for name in names())
+    """The policies that shape proxies: those with a `translate.py`. It imports Envoy's messages: for control planes."""
+    package = importlib.import_module(_PACKAGE)
+    found = []
+    for each in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        if each.ispkg and importlib.util.find_spec(f"{_PACKAGE}.{each.name}.translate") is not None:
+            found.append(importlib.import_module(f"{_PACKAGE}.{each.name}.translate").POLICY)
+    return tuple(found)
