@@ -24,6 +24,7 @@ def config_of(context: contexts.Context) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=max(1, round(context.limits.idle_seconds)),
     )
 
 

@@ -23,7 +23,7 @@ class Limits:
     write_stall_seconds: float = 20.0
     """How long a client may leave what we send unread."""
     idle_seconds: float = 600.0
-    """An HTTP/2 connection without a stream is closed after this long."""
+    """A connection without a call or request is closed after this long."""
     ping_interval_seconds: float = 15.0
     """Silence after which we ask whether the peer is still there."""
     ping_timeout_seconds: float = 15.0
