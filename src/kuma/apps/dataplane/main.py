@@ -74,13 +74,16 @@ def _configure_log(context: click.Context, own: dict[str, Any]) -> str:
         name: next((each for each in (own.pop(name, None), outer.get(name)) if each is not None), default)
         for name, default in _LOG_DEFAULTS.items()
     }
-    log.configure_log(
-        chosen["log_level"],
-        chosen["log_output_path"],
-        chosen["log_max_retained_files"],
-        chosen["log_max_size"],
-        chosen["log_max_age"],
-    )
+    try:
+        log.configure_log(
+            chosen["log_level"],
+            chosen["log_output_path"],
+            chosen["log_max_retained_files"],
+            chosen["log_max_size"],
+            chosen["log_max_age"],
+        )
+    except OSError as error:
+        raise AgentError(f"could not write the log to {chosen['log_output_path']}: {error.strerror}") from error
     return str(chosen["log_level"])
 
 

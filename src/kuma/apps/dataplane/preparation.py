@@ -89,7 +89,10 @@ def _definition(settings: conf.Settings, resources: ExitStack) -> definition.Def
     if settings.service:
         enrolled = enrolment.enrol(settings)
         for keeper in enrolled.keepers:
-            resources.callback(keeper.close)
+            if settings.reuse_port:
+                resources.callback(keeper.close)
+            else:
+                keeper.close()  # Envoy would find the port taken by us
         return enrolled.definition
     if not settings.has_definition:
         return None
