@@ -194,6 +194,7 @@ class ControlPlane:
                     _LOG.info("control plane is ready", instance=self.instance_id, version=kuma.VERSION)
                     await stop.wait()
                     self._is_ready = False
+                    self.proxies.retire()
                     _LOG.info("shutting down")
             await self.insights.flush()
         finally:
