@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from kuma.base import errors, kri
 from kuma.resources import catalog as catalogs
-from kuma.resources import codec, names
+from kuma.resources import codec, json_documents, names
 from kuma.resources import kind as kinds
 from kuma.resources import meta as metas
 from kuma.resources import resource as res
 from kuma.security import access, users
-from kuma.services import documents, labelling, queries
+from kuma.services import labelling, queries
 from kuma.services import role as roles
 from kuma.store import protocol
 
@@ -234,7 +234,7 @@ def _read(kind: AnyKind, mesh: str, document: Mapping[str, Any] | bytes) -> tupl
 
     New kinds get their defaults before their rules are checked, old ones after. A new kind may leave out its mesh.
     """
-    parsed = documents.parse(kind.name, document) if isinstance(document, bytes) else document
+    parsed = json_documents.parse(kind.name, document) if isinstance(document, bytes) else document
     found = codec.decode(kind, parsed)
     meta = res.Meta(found.meta.mesh, found.meta.name, found.meta.labels)
     if kind.envelope is kinds.Envelope.SPEC and kind.scope is kinds.Scope.MESH and not meta.mesh:

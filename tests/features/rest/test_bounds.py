@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 
 from kuma.servers.rest import app, intake
 from tests.kit import api as kit
@@ -118,10 +119,15 @@ async def test_a_defect_is_not_shown() -> None:
         raise ZeroDivisionError("secret detail")
 
     api.manager.list = broken  # type: ignore[method-assign, assignment]
-    answer = await api.call("GET", "/meshes")
+    with structlog.testing.capture_logs() as logged:
+        answer = await api.call("GET", "/meshes")
     assert answer.status == 500
     assert "Internal Server Error" in answer.text
     assert "secret" not in answer.text
+    (line,) = logged
+    assert (line["error"], line["route"]) == ("ZeroDivisionError", "/meshes")
+    assert "in broken" in line["places"]
+    assert "detail" not in str({**line, "places": ""})
 
 
 async def test_a_base_path_moves_all_but_user_tokens() -> None:

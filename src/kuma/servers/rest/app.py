@@ -7,6 +7,7 @@ body takes to come, and the time an answer takes to go.
 
 import asyncio
 import functools
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -180,8 +181,10 @@ async def _answer_safely(endpoint: calls.Endpoint, call: calls.Call) -> replies.
     except (intake.ClientGone, intake.TooSlow):
         raise
     except Exception as failure:
-        # One request that meets a defect must not take the connection, or others, with it.
-        _log.exception("request failed", route=call.template)
+        # One request that meets a defect must not take the connection, or others, with it. The places are logged,
+        # never the values of variables: a request may hold a secret.
+        places = "".join(traceback.format_tb(failure.__traceback__))
+        _log.error("request failed", route=call.template, error=type(failure).__name__, places=places)
         return replies.error_reply(failure, endpoint.title)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kuma.base import errors
-from kuma.services import documents
+from kuma.resources import json_documents
 
 OBJECT_KEY = "looking for beginning of object key string"
 VALUE = "looking for beginning of value"
@@ -42,7 +42,7 @@ VALUE = "looking for beginning of value"
 )
 def test_reason(raw: bytes, reason: str) -> None:
     with pytest.raises(errors.BadRequest) as refused:
-        documents.parse("Mesh", raw)
+        json_documents.parse("Mesh", raw)
     quoted = reason.replace("\\", "\\\\").replace('"', '\\"')
     assert str(refused.value) == f'invalid Mesh object: "{quoted}"'
 
@@ -53,13 +53,13 @@ def test_reason(raw: bytes, reason: str) -> None:
     )
 )
 def test_sound_json_is_read(document: dict[str, object]) -> None:
-    assert documents.parse("Mesh", json.dumps(document).encode()) == document
+    assert json_documents.parse("Mesh", json.dumps(document).encode()) == document
 
 
 @given(st.binary(max_size=40))
 def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
     try:
-        found = documents.parse("Mesh", raw)
+        found = json_documents.parse("Mesh", raw)
     except errors.BadRequest:
         return
     assert found == json.loads(raw)
