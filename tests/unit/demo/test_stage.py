@@ -31,7 +31,7 @@ def others(port: int) -> list[str]:
 
 def test_a_port_asked_for_twice_is_named() -> None:
     free = ports.free_ports(1, [])[0]
-    assert ports.complaints([("a", "--a", free), ("b", "--b", free)]) == [
+    assert ports.complaints([ports.Wanted("a", "--a", free), ports.Wanted("b", "--b", free)]) == [
         f"port {free} (b) is asked for twice; choose another with --b"
     ]
 

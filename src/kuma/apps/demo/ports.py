@@ -2,31 +2,42 @@
 
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 LOCALHOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
 
 
-def is_free(port: int) -> bool:
-    """Whether a program could listen on 127.0.0.1:`port` now."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A port that has to be free: what it is for, the flag that chooses another, and where it is listened on."""
+
+    purpose: str
+    flag: str
+    port: int
+    host: str = LOCALHOST
+
+
+def is_free(port: int, host: str = LOCALHOST) -> bool:
+    """Whether a program could listen on `port` now, at one address or (`0.0.0.0`) at all of them."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOCALHOST, port))
+            probe.bind((host, port))
             probe.listen()
         except OSError:
             return False
     return True
 
 
-def complaints(wanted: Iterable[tuple[str, str, int]]) -> list[str]:
-    """One sentence for each port that is taken or asked for twice: (what for, flag, port)."""
+def complaints(wanted: Iterable[Wanted]) -> list[str]:
+    """One sentence for each port that is taken or asked for twice."""
     found, seen = [], set()
-    for purpose, flag, port in wanted:
-        if port in seen:
-            found.append(f"port {port} ({purpose}) is asked for twice; choose another with {flag}")
-        elif not is_free(port):
-            found.append(f"port {port} ({purpose}) is taken; choose another with {flag}")
-        seen.add(port)
+    for each in wanted:
+        reason = "asked for twice" if each.port in seen else "" if is_free(each.port, each.host) else "taken"
+        if reason:
+            found.append(f"port {each.port} ({each.purpose}) is {reason}; choose another with {each.flag}")
+        seen.add(each.port)
     return found
 
 

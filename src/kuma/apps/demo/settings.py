@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kuma.apps.demo import ports
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -28,14 +30,14 @@ class Settings:
         """Where the control plane's REST API answers."""
         return f"http://127.0.0.1:{self.api_port}"
 
-    def named_ports(self) -> Sequence[tuple[str, str, int]]:
-        """Every port that has to be free: what it is for, the flag that chooses another, its number."""
+    def named_ports(self) -> Sequence[ports.Wanted]:
+        """Every port that has to be free and that a flag can move."""
         return (
-            ("the page", "--page-port", self.page_port),
-            ("the REST API", "--api-port", self.api_port),
-            ("the REST API over TLS", "--api-https-port", self.api_https_port),
-            ("the data plane server", "--dp-port", self.dp_port),
-            ("diagnostics", "--diagnostics-port", self.diagnostics_port),
+            ports.Wanted("the page", "--page-port", self.page_port),
+            ports.Wanted("the REST API", "--api-port", self.api_port),
+            ports.Wanted("the REST API over TLS", "--api-https-port", self.api_https_port),
+            ports.Wanted("the data plane server", "--dp-port", self.dp_port, ports.EVERYWHERE),
+            ports.Wanted("diagnostics", "--diagnostics-port", self.diagnostics_port, ports.EVERYWHERE),
         )
 
 

@@ -24,7 +24,7 @@ READY_SECONDS = 40.0
 FORBIDDEN_SECONDS = 3.0
 """How long a page that starts with a refusal may take to get better: proxies learn of permissions in moments."""
 STEP = 0.05
-WATCH_SECONDS = 0.3
+WATCH_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 """How long after a change the page is watched for a difference."""
 END_SECONDS = 8.0
@@ -127,7 +127,7 @@ class Stage:
             raise Failed(f"the control plane refused {path}: {answer}")
 
     def _start_services(self) -> None:
-        wanted = [port for _, _, port in self._settings.named_ports()]
+        wanted = [each.port for each in self._settings.named_ports()]
         for service in cast.services(self._settings.page_port, ports.free_ports(4, wanted)):
             token = self._settings.state_dir / f"{service.name}.token"
             write_secret(token, self._token(service.name))
