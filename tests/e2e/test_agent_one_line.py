@@ -121,8 +121,8 @@ def test_when_envoy_dies_everything_ends(agents: universal.Agents) -> None:
     assert not universal.is_alive(command)
 
 
-def test_a_killed_agent_leaves_nothing_behind(agents: universal.Agents) -> None:
-    agent = agents.run("--service", "killed", "--port", "1", "--", "sleep", "1000")
+def test_a_killed_agent_leaves_no_process_behind(agents: universal.Agents, tmp_path: Path) -> None:
+    agent = agents.run("--service", "killed", "--port", "1", "--work-dir", str(tmp_path), "--", "sleep", "1000")
     universal.eventually(lambda: len(universal.children_of(agent.pid)) == 2, f"both children\n{agent.output[-1500:]}")
     children = universal.children_of(agent.pid)
 
