@@ -6,6 +6,7 @@ body takes to come, and the time an answer takes to go.
 """
 
 import asyncio
+import contextlib
 import functools
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -125,8 +126,10 @@ class RestApp:
             reply = replies.error_document(408, "Request took too long", detail)
             reply = replies.Reply(reply.status, reply.content_type, reply.parts, closes=True)
         self._on_answer(scope["method"], found.template if found else "", reply.status)
-        async with asyncio.timeout(self._settings.write_timeout):
-            await _send_reply(reply, send)
+        # A client that does not read is given up: the server closes what is left unfinished.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.write_timeout):
+                await _send_reply(reply, send)
 
     def _own_path(self, path: str) -> str | None:
         """The path below `basePath`; None for one that is elsewhere. User tokens are issued at one place always."""
