@@ -1,4 +1,7 @@
-"""What every command needs of the global flags: the configuration, the control plane it names, the catalog of kinds."""
+"""What every command needs of the global flags: the configuration and the control plane that it names.
+
+Imported for `kumactl --help` too, so what only a running command needs is imported inside the functions.
+"""
 
 import os
 import sys
@@ -8,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 import kuma
-from kuma.apps.kumactl import configuration, flags, grammar
+from kuma.apps.kumactl import flags, grammar
 from kuma.base import durations
 
 if TYPE_CHECKING:
-    from kuma.apps.kumactl import rest
+    from kuma.apps.kumactl import configuration, rest
 
 PRODUCT = "Kuma"
 TOKEN_VARIABLE = "KUMACTL_TOKEN"
@@ -48,12 +51,16 @@ def log(call: grammar.Invocation, text: str) -> None:
 
 def config_path(call: grammar.Invocation) -> Path:
     """The configuration file in use."""
+    from kuma.apps.kumactl import configuration
+
     given = call.text("config-file")
     return Path(given) if given else configuration.default_path()
 
 
-def read_configuration(call: grammar.Invocation) -> configuration.Configuration:
+def read_configuration(call: grammar.Invocation) -> "configuration.Configuration":
     """The configuration in use; the default one with `--no-config`."""
+    from kuma.apps.kumactl import configuration
+
     check_log_level(call)
     if call.switch("no-config"):
         return configuration.default()
