@@ -130,3 +130,24 @@ def test_a_killed_agent_leaves_no_process_behind(agents: universal.Agents, tmp_p
     agent.popen.wait()
 
     universal.eventually(lambda: not any(map(universal.is_alive, children)), "children are gone")
+
+
+def test_a_proxy_that_comes_back_brings_its_new_ports(
+    plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path
+) -> None:
+    def admin_port() -> int:
+        dataplane = plane.dataplane("back")
+        return int(dataplane["networking"]["admin"]["port"]) if dataplane else 0
+
+    flags = ["--service", "back", "--name", "back", "--port", "1", "--work-dir", str(tmp_path)]
+    agent = agents.run(*flags)
+    universal.eventually(lambda: plane.is_online("back"), f"online\n{agent.output[-1500:]}")
+    before = admin_port()
+    agent.popen.kill()
+    agent.popen.wait()
+
+    again = agents.run(*flags)
+
+    universal.eventually(
+        lambda: plane.is_online("back") and admin_port() not in (0, before), f"new port\n{again.output[-1500:]}"
+    )

@@ -106,7 +106,7 @@ class Agent:
         signalled = asyncio.ensure_future(self._signals.next())
         try:
             await asyncio.wait({asking, signalled}, return_when=asyncio.FIRST_COMPLETED)
-            return await asking if asking.done() else None
+            return None if signalled.done() else await asking
         finally:
             asking.cancel()
             signalled.cancel()
