@@ -8,7 +8,7 @@ from typing import cast
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from kuma.transport import bodies, http1, limits, wheel
+from kuma.transport import bodies, http1, limits, listening, wheel
 from kuma.transport import context as contexts
 from kuma.transport.limits import Refusal
 
@@ -27,7 +27,10 @@ class PlainServer:
         self._context: contexts.Context
 
     async def start(self, host: str, port: int) -> int:
-        """Listens on `host:port` (0: any free port) and returns the port. Raises OSError when it is taken."""
+        """Listens on `host:port` (empty host: everywhere; port 0: any free one) and returns the port.
+
+        Raises OSError when it is taken.
+        """
         loop = asyncio.get_running_loop()
         self._context = contexts.Context(
             loop=loop,
@@ -40,7 +43,7 @@ class PlainServer:
         )
         self._config = http1.config_of(self._context)
         self._config.load()
-        self._listener = await loop.create_server(self._accept, host, port, backlog=_BACKLOG)
+        self._listener = await loop.create_server(self._accept, sock=listening.open_socket(host, port, _BACKLOG))
         actual: int = self._listener.sockets[0].getsockname()[1]
         return actual
 

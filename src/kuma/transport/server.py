@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from kuma.transport import bodies, http1, http2, limits, plain, tls, wheel
+from kuma.transport import bodies, http1, http2, limits, listening, plain, tls, wheel
 from kuma.transport import context as contexts
 from kuma.transport.limits import Refusal
 from kuma.transport.stream import Handler
@@ -47,7 +47,10 @@ class Server:
         self._state = ServerState()
 
     async def start(self, host: str, port: int) -> int:
-        """Listens on `host:port` (0: any free port) and returns the port. Raises OSError when it is taken."""
+        """Listens on `host:port` (empty host: everywhere; port 0: any free one) and returns the port.
+
+        Raises OSError when it is taken.
+        """
         self._ssl.set_alpn_protocols(["h2", "http/1.1"])
         self._ssl.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         # At its debug level hpack writes every header it decodes, tokens included.
@@ -64,7 +67,7 @@ class Server:
         )
         self._http1_config = http1.config_of(self._context)
         self._http1_config.load()
-        self._listener = await loop.create_server(self._accept, host, port, backlog=_BACKLOG)
+        self._listener = await loop.create_server(self._accept, sock=listening.open_socket(host, port, _BACKLOG))
         actual: int = self._listener.sockets[0].getsockname()[1]
         return actual
 

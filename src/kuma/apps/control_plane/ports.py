@@ -15,6 +15,9 @@ from kuma.transport import limits, plain, server, stream
 _LOG = structlog.get_logger("ports")
 _SECONDS = 1e-9
 _API_GRACE_SECONDS = 3.0
+_NO_TIMEOUT_SECONDS = 3600.0
+_EVERYWHERE = ""
+"""Every address of the machine, IPv4 and IPv6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,16 @@ async def listening(ports: Ports, settings: configuration.Settings) -> AsyncIter
         return lambda reason: ports.refused(boundary, reason)
 
     bounds = limits.Limits(
-        header_seconds=max(api.read_header_timeout * _SECONDS, 1.0),
-        message_seconds=api.read_timeout * _SECONDS,
-        write_stall_seconds=api.write_timeout * _SECONDS,
-        idle_seconds=api.idle_timeout * _SECONDS,
+        header_seconds=_bound(api.read_header_timeout),
+        message_seconds=_bound(api.read_timeout),
+        write_stall_seconds=_bound(api.write_timeout),
+        idle_seconds=_bound(api.idle_timeout),
     )
     async with contextlib.AsyncExitStack() as stack:
         open_ = _Opener(stack)
         diagnostics = plain.PlainServer(asgi_app=ports.diagnostics, limits=bounds, on_refused=refusals("diagnostics"))
         at = settings.diagnostics.server_port
-        await open_(diagnostics, "0.0.0.0", at, "diagnostics.serverPort", "KUMA_DIAGNOSTICS_SERVER_PORT", 0.0)
+        await open_(diagnostics, _EVERYWHERE, at, "diagnostics.serverPort", "KUMA_DIAGNOSTICS_SERVER_PORT", 0.0)
         if api.http.enabled:
             rest = plain.PlainServer(asgi_app=ports.rest, limits=bounds, on_refused=refusals("rest"))
             names = ("apiServer.http.port", "KUMA_API_SERVER_HTTP_PORT")
@@ -63,11 +66,16 @@ async def listening(ports: Ports, settings: configuration.Settings) -> AsyncIter
             asgi_app=ports.agents,
             grpc=ports.grpc,
             ssl_context=ports.dp_tls,
-            limits=limits.Limits(header_seconds=max(dp.read_header_timeout * _SECONDS, 1.0)),
+            limits=limits.Limits(header_seconds=_bound(dp.read_header_timeout)),
             on_refused=refusals("dp-server"),
         )
-        await open_(proxies, "0.0.0.0", dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
+        await open_(proxies, _EVERYWHERE, dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
         yield
+
+
+def _bound(nanoseconds: int) -> float:
+    """A timeout setting in seconds; 0 means none to users, as in Go, and so becomes an hour here."""
+    return max(nanoseconds * _SECONDS, 1.0) if nanoseconds else _NO_TIMEOUT_SECONDS
 
 
 class _Opener:
@@ -83,8 +91,8 @@ class _Opener:
             actual = await one.start(host, port)
         except OSError as failure:
             raise errors.Unavailable(
-                f"cannot listen on {host}:{port} ({failure.strerror or failure}); choose another port with {env} "
+                f"cannot listen on {host or '*'}:{port} ({failure.strerror or failure}); choose another port with {env} "
                 f"or {key}"
             ) from None
         self._stack.push_async_callback(one.stop, grace)
-        _LOG.info("listening", setting=key, address=f"{host}:{actual}")
+        _LOG.info("listening", setting=key, address=f"{host or '*'}:{actual}")

@@ -32,6 +32,7 @@ from kuma.resources.kinds import config as configs
 from kuma.security import access, keys, server_certificate
 from kuma.servers import xds
 from kuma.servers.agents import app as agents_app
+from kuma.servers.agents import bootstrap as agents_bootstrap
 from kuma.servers.agents import deps as agents_deps
 from kuma.servers.diagnostics import app as diagnostics_app
 from kuma.servers.rest import app as rest_app
@@ -212,6 +213,9 @@ class ControlPlane:
     def _ports(self) -> ports.Ports:
         api, dp = self.settings.api_server, self.settings.dp_server
         certificate = _dp_certificate(self.settings)
+        xds_host = self.settings.bootstrap_server.params.xds_host
+        if xds_host:
+            _require_covered(xds_host, certificate)
         return ports.Ports(
             rest=rest_app.build(self._rest()),
             agents=agents_app.build(self._agents(certificate.cert_pem)),
@@ -385,6 +389,14 @@ def _dp_certificate(settings: configuration.Settings) -> keys.KeyPair:
     if Path(dp.tls_cert_file) == own or Path(settings.api_server.https.tls_cert_file) == own:
         server_certificate.ensure(Path(general.work_dir), utc_now())
     return server_certificate.load_pair(Path(dp.tls_cert_file), Path(dp.tls_key_file))
+
+
+def _require_covered(host: str, certificate: keys.KeyPair) -> None:
+    """BadRequest unless agents that are told to dial `host` will find it in the certificate."""
+    try:
+        agents_bootstrap.check_xds_host(host, certificate.cert_pem)
+    except ValueError as problem:
+        raise errors.BadRequest(f"could not register Bootstrap: {problem}") from None
 
 
 def _tls(cert: Path, key: Path, minimum: str) -> ssl.SSLContext:
