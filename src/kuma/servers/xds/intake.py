@@ -64,7 +64,7 @@ def node_of(message: Any) -> nodes.Node:
 
 
 def _mapping(struct: Any) -> Mapping[str, Any]:
-    return {key: _value(value) for key, value in struct.fields.items()}
+    return {key: _value(struct.fields[key]) for key in sorted(struct.fields)}
 
 
 def _value(value: Any) -> Any:
