@@ -1,10 +1,10 @@
 """The picture of a mesh: what each change touches, and what it leaves alone."""
 
 import pytest
-from tests.kit import worlds
 
 from kuma.mesh import view
 from kuma.resources import resource as res
+from tests.kit import worlds
 
 
 def base() -> view.WorldView:
