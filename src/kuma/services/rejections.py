@@ -1,6 +1,6 @@
 """From Envoy's words about a rejected configuration to the resource that is to blame."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as insights
@@ -13,14 +13,21 @@ def describe(
 ) -> insights.LastError:
     """Message, the Envoy resources it complains about, and the resources of Kuma that these were made for.
 
-    Several are joined by `, `. Of those that shaped a resource the last one with a KRI is taken: the one that it
-    stands for comes first, what was applied to it after.
+    Several are joined by `, `.
     """
     found = names_in(message, names)
-    authors = (next((ref.kri for ref in reversed(origins(name)) if ref.kri), "") for name in found)
-    return insights.LastError(
-        message=message, resource=", ".join(found), kri=", ".join(dict.fromkeys(filter(None, authors)))
-    )
+    authors = dict.fromkeys(filter(None, (_to_blame(origins(name)) for name in found)))
+    return insights.LastError(message=message, resource=", ".join(found), kri=", ".join(authors))
+
+
+def _to_blame(authors: Sequence[res.ResourceRef]) -> str:
+    """The KRI of the last policy that shaped a resource, else of what it stands for; the Mesh, which is everywhere, last.
+
+    Authors come in that order: what the resource stands for, the Mesh, then policies as they were applied.
+    """
+    known = [ref for ref in authors if ref.kri]
+    chosen = [ref for ref in known if ref.kind != "Mesh"] or known
+    return chosen[-1].kri if chosen else ""
 
 
 def names_in(message: str, names: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kuma.resources import resource as res
 from kuma.services import rejections
 
 NAMES = ["api", "api-2", "inbound:127.0.0.1:80", "inbound:127.0.0.1:8080", "kuma:envoy:admin", "a"]
@@ -34,3 +35,24 @@ def test_names(message, found):
 def test_authors_are_named_once():
     error = rejections.describe("Error adding/updating cluster(s) api: x, api-2: y", NAMES, lambda _: ())
     assert (error.resource, error.kri) == ("api, api-2", "")
+
+
+DP = res.ResourceRef("Dataplane", "m", "d", kri="kri_dp")
+MESH = res.ResourceRef("Mesh", "", "m", kri="kri_m")
+POLICY = res.ResourceRef("MeshTrafficPermission", "m", "p", 0, "kri_mtp")
+LEGACY = res.ResourceRef("TrafficPermission", "m", "p")
+
+
+@pytest.mark.parametrize(
+    ("authors", "kri"),
+    [
+        ((DP, MESH), "kri_dp"),
+        ((DP, MESH, POLICY), "kri_mtp"),
+        ((DP, MESH, POLICY, LEGACY), "kri_mtp"),
+        ((MESH,), "kri_m"),
+        ((), ""),
+    ],
+)
+def test_who_is_to_blame(authors, kri):
+    error = rejections.describe("Error adding/updating cluster(s) api: x", NAMES, lambda _: authors)
+    assert error.kri == kri
