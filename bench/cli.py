@@ -15,9 +15,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.kit import rest_stub  # noqa: E402
-
 from kuma.apps.kumactl import kinds  # noqa: E402  # needs the path above
+from tests.kit import rest_stub  # noqa: E402
 
 BUDGETS = {"--help": 80.0, "get": 150.0}
 

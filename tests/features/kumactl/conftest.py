@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.kit import cli, rest_stub
 
 from kuma.apps.kumactl import kinds
+from tests.kit import cli, rest_stub
 
 Call = Callable[..., cli.Outcome]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+
 from tests.kit import cli, rest_stub
 
 Call = Callable[..., cli.Outcome]

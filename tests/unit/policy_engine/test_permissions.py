@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kit import worlds
 
 from kuma.compiler import inbounds
 from kuma.envoy import api, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrafficpermission import translate
 from kuma.policy_engine import policy
+from tests.kit import worlds
 
 KEYS = ("kuma.io/service", "version", "team")
 VALUES = ("a", "b", "c")
