@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 
 from kuma.base import errors, gotext
+from kuma.resources import defaults, printer, reader, schema
 from kuma.resources import kind as kinds
-from kuma.resources import printer, reader, schema
 from kuma.resources import resource as res
 
 _META_FIELDS = frozenset({"type", "mesh", "name", "creationTime", "modificationTime", "labels", "kri", "snis"})
 
 
 def decode(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Resource[Any]:
-    """The resource that a parsed REST document spells.
+    """The resource that a parsed REST document spells, with the defaults that the schema of a new kind gives.
 
     BadRequest where it cannot be read (`field` names the place), InvalidResource with every schema violation for new
     kinds. Rules of the kind itself are not applied here: see `Kind.validate`.
@@ -28,11 +28,12 @@ def decode(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Resource[A
         broken = schema.envelope_violations(kind, document)
         if broken:
             raise errors.InvalidResource(broken)
+        document = {**document, "spec": defaults.fill(kind.spec, document["spec"])}
     return decode_unchecked(kind, document)
 
 
 def decode_unchecked(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> res.Resource[Any]:
-    """As `decode`, without the schema check of new kinds: for documents that a control plane printed."""
+    """As `decode`, without schema check and defaults of new kinds: for documents that a control plane printed."""
     meta = decode_meta(kind, document)
     if kind.envelope is kinds.Envelope.ROOT:
         own = {key: value for key, value in document.items() if key not in _META_FIELDS}

@@ -59,8 +59,8 @@ def _rewrite_of(described: inspect.Type) -> Rewrite | None:
             return str
         described = described.type
     if isinstance(described, inspect.UnionType):
-        (only,) = (each for each in described.types if not isinstance(each, inspect.NoneType))
-        return _rewrite_of(only)
+        several = [each for each in described.types if not isinstance(each, inspect.NoneType)]
+        return _rewrite_of(several[0]) if len(several) == 1 else None
     if isinstance(described, inspect.StructType):
         return _rewriter(described.cls)
     if isinstance(described, inspect.VarTupleType):

@@ -99,8 +99,8 @@ def _reader(described: inspect.Type, proto: bool) -> Read:
         extra = {**extra, **(described.extra or {})}
         described = described.type
     if isinstance(described, inspect.UnionType):
-        (only,) = (each for each in described.types if not isinstance(each, inspect.NoneType))
-        return _reader(only, proto)
+        several = [each for each in described.types if not isinstance(each, inspect.NoneType)]
+        return _reader(several[0], proto) if len(several) == 1 else _read_int_or_string
     if isinstance(described, inspect.IntType):
         return _integer_reader(extra, proto)
     if isinstance(described, inspect.StructType):
@@ -177,6 +177,16 @@ def _read_float(proto: bool, value: Any) -> float:
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise Unreadable(gotext.unmarshal_error(value, "float64"))
     return float(number)
+
+
+def _read_int_or_string(value: Any) -> int | str:
+    """The form of Kubernetes' IntOrString: text as it is, a whole number of 32 bits."""
+    if type(value) is str:
+        return _read_string(value)
+    number = int(value) if type(value) is float and value.is_integer() else value
+    if type(number) is not int or not values.INT32_MIN <= number <= values.INT32_MAX:
+        raise Unreadable(gotext.unmarshal_error(value, "int32"))
+    return number
 
 
 def _read_bytes(value: Any) -> bytes:

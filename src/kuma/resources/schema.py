@@ -68,8 +68,11 @@ def _check(described: inspect.Type, marks: dict[str, Any], value: Any, path: str
         marks = {**marks, **(described.extra or {})}
         described = described.type
     if isinstance(described, inspect.UnionType):
-        described = next(each for each in described.types if not isinstance(each, inspect.NoneType))
-        yield from _check(described, marks, value, path)
+        several = [each for each in described.types if not isinstance(each, inspect.NoneType)]
+        if len(several) == 1 or not any(_is_accepted(each, value, path) for each in several):
+            if len(several) > 1:
+                yield f'"{path}"', "must validate at least one schema (anyOf)"
+            yield from _check(several[0], marks, value, path)
         return
     if isinstance(described, inspect.AnyType):
         return
@@ -87,6 +90,10 @@ def _check(described: inspect.Type, marks: dict[str, Any], value: Any, path: str
     elif isinstance(described, inspect.DictType):
         for key in sorted(value):
             yield from _check(described.value_type, {}, value[key], f"{path}.{key}")
+
+
+def _is_accepted(described: inspect.Type, value: Any, path: str) -> bool:
+    return next(_check(described, {}, value, path), None) is None
 
 
 def _check_fields(described: inspect.StructType, value: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:

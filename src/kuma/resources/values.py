@@ -76,6 +76,9 @@ UInt64 = Annotated[int, msgspec.Meta(extra={"go": "uint64", "least": 0, "most": 
 Int32 = Annotated[int, msgspec.Meta(extra={"go": "int32", "least": INT32_MIN, "most": INT32_MAX})]
 """A signed number of 32 bits."""
 
+IntOrString = Int32 | str
+"""A number that may be written as text where it has decimals (`50`, `"50.5"`); whole numbers have 32 bits."""
+
 Required = msgspec.Meta(extra={"required": True})
 """Marks a field of a new kind that the schema demands; the Python default stands in where it was absent."""
 
@@ -98,6 +101,14 @@ def sized(least: int | None = None, most: int | None = None) -> msgspec.Meta:
 def matching(pattern: str) -> msgspec.Meta:
     """Marks a string field of a new kind whose schema gives a regular expression."""
     return msgspec.Meta(extra={"pattern": pattern})
+
+
+def defaults_to(value: str | int | bool) -> msgspec.Meta:
+    """Marks a field of a new kind that is stored with this value where it was not written (`defaults.fill`).
+
+    The Python default stays what says "not written", so that a stored value is printed even where it is this one.
+    """
+    return msgspec.Meta(extra={"default": value})
 
 
 class ProtoEnum(enum.StrEnum):
