@@ -1,4 +1,4 @@
-"""Size and speed of kuma-dp: `python bench/agent.py` prints its RSS without Envoy, and times from start to Envoy.
+"""Size and speed of kuma-dp: `python -m bench.agent` prints its RSS without Envoy, and times from start to Envoy.
 
 The control plane is our own bootstrap server alone, on a free port: what is measured ends when Envoy runs, and the
 agent's size does not depend on what Envoy is told later.
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import uvicorn
 
+from bench import figures
 from kuma.base import errors
 from kuma.envoy import bootstrap
 from kuma.resources import builtin, catalog, codec
@@ -104,20 +105,26 @@ async def run_once(port: int, folder: pathlib.Path) -> tuple[float, dict[str, fl
     return taken, measured
 
 
-async def measure() -> None:
-    """Prints one line a figure."""
+async def measure() -> list[tuple[float, dict[str, float]]]:
+    """Times and sizes of `RUNS` agents, one after the other."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         server, serving, port = await start_server(folder)
         runs = [await run_once(port, folder) for _ in range(RUNS)]
         server.should_exit = True
         await serving
+    return runs
+
+
+def run() -> list[figures.Figure]:
+    """The largest sizes and the median time of the runs."""
+    runs = asyncio.run(measure())
     times = [taken for taken, _ in runs]
-    print(f"kuma-dp RSS        {max(each['VmRSS'] for _, each in runs):6.1f} MB   (budget {RSS_BUDGET:.0f} MB)")
+    found = [figures.Figure("kuma-dp: RSS without Envoy", max(each["VmRSS"] for _, each in runs), "MB", RSS_BUDGET, 76)]
     if all("RssAnon" in each for _, each in runs):
-        print(f"  of it private    {max(each['RssAnon'] for _, each in runs):6.1f} MB")
-    print(f"start to Envoy     {statistics.median(times) * 1000:6.0f} ms   (best {min(times) * 1000:.0f} ms)")
+        found.append(figures.Figure("kuma-dp: of it private", max(each["RssAnon"] for _, each in runs), "MB", kuma=21))
+    return [*found, figures.Figure("kuma-dp: start to Envoy", statistics.median(times) * 1000, "ms")]
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    print(figures.table(run()))

@@ -1,4 +1,4 @@
-"""Start-up time of kumactl: `python bench/cli.py [--runs N]` prints medians and how they compare with a bare Python.
+"""Start-up time of kumactl: `python -m bench.cli [--runs N]` prints medians, with a bare Python's beside them.
 
 `get` runs against a stub of the REST API on a free port, so that its figure holds the whole of a useful call.
 """
@@ -12,30 +12,25 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from bench import figures
+from kuma.apps.kumactl import kinds
+from tests.kit import rest_stub
 
-from kuma.apps.kumactl import kinds  # noqa: E402  # needs the path above
-from tests.kit import rest_stub  # noqa: E402
-
-BUDGETS = {"--help": 80.0, "get": 150.0}
+RUNS = 15
 
 
-def milliseconds(command: list[str], runs: int) -> tuple[float, float]:
-    """Median and least wall-clock time of a command, in milliseconds."""
+def milliseconds(command: list[str], runs: int) -> float:
+    """Median wall-clock time of a command, in milliseconds."""
     taken = []
     for _ in range(runs + 1):
         begin = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         taken.append((time.perf_counter() - begin) * 1000)
-    return statistics.median(taken[1:]), min(taken[1:])
+    return statistics.median(taken[1:])
 
 
-def main() -> None:
-    """Prints one line a command."""
-    reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--runs", type=int, default=15)
-    runs = reader.parse_args().runs
+def run(runs: int = RUNS) -> list[figures.Figure]:
+    """The median of each command as a whole process, in milliseconds."""
     script = pathlib.Path(sys.executable).with_name("kumactl")
     kumactl = [str(script)] if script.exists() else [sys.executable, "-m", "kuma.apps.kumactl.main"]
     stub = rest_stub.Stub(kinds.catalog())
@@ -46,19 +41,23 @@ def main() -> None:
         config = f"{home}/config"
         add = ["config", "control-planes", "add", "--name", "stub", "--address", stub.url]
         subprocess.run([*kumactl, "--config-file", config, *add], check=True, capture_output=True)
-        rows = [
-            ("python -c pass", [sys.executable, "-c", "pass"], None),
-            ("kumactl --help", [*kumactl, "--help"], BUDGETS["--help"]),
-            ("kumactl config view", [*kumactl, "--config-file", config, "config", "view"], None),
-            ("kumactl get meshes", [*kumactl, "--config-file", config, "get", "meshes"], BUDGETS["get"]),
+        rows: list[tuple[str, list[str], float | None, float | None]] = [
+            ("python -c pass", [sys.executable, "-c", "pass"], None, None),
+            ("kumactl --help", [*kumactl, "--help"], 80.0, 130.0),
+            ("kumactl config view", [*kumactl, "--config-file", config, "config", "view"], None, None),
+            ("kumactl get meshes", [*kumactl, "--config-file", config, "get", "meshes"], 150.0, None),
         ]
-        bare = 0.0
-        print(f"{'command':<30}{'median':>10}{'best':>10}{'of python':>11}{'budget':>10}")
-        for label, command, budget in rows:
-            median, best = milliseconds(command, runs)
-            bare = bare or median
-            note = f"{budget:.0f} ms" if budget else "-"
-            print(f"{label:<30}{median:>7.1f} ms{best:>7.1f} ms{median / bare:>10.1f}x{note:>10}")
+        return [
+            figures.Figure(f"cli: {label}", milliseconds(command, runs), "ms", target, kuma)
+            for label, command, target, kuma in rows
+        ]
+
+
+def main() -> None:
+    """Prints one line a command."""
+    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader.add_argument("--runs", type=int, default=RUNS)
+    print(figures.table(run(reader.parse_args().runs)))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Variant:
             request = discovery_pb2.DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=new, node=node)
         else:
             request = discovery_pb2.DiscoveryRequest(type_url=type_url, resource_names=names, node=node)
-        return request.SerializeToString()
+        return bytes(request.SerializeToString())
 
     def accept(self, answer: Any, names: "list[str]") -> bytes:
         """The acknowledgement of a response."""
@@ -57,7 +57,7 @@ class Variant:
                 version_info=answer.version_info,
                 resource_names=names,
             )
-        return request.SerializeToString()
+        return bytes(request.SerializeToString())
 
 
 class Crowd:
@@ -128,7 +128,7 @@ class Envoy(asyncio.Protocol):
             (b"te", b"trailers"),
         ]
         block = b"\x83\x87" + headers.encode(fields)  # two entries of HPACK's static table: POST, https
-        transport.write(
+        self._transport.write(
             frames.PREFACE
             + frames.settings_frame({frames.Setting.INITIAL_WINDOW_SIZE: _WINDOW})
             + frames.window_update(0, _WINDOW - frames.DEFAULT_WINDOW)

@@ -1,4 +1,4 @@
-"""How fast the stores write and list: `python bench/store.py [--seconds S] [--writers N]`.
+"""How fast the stores write and list: `python -m bench.store [--seconds S] [--writers N]`.
 
 Every writer updates resources of its own, one after the other, and waits for each acknowledgement; for SQLite that
 means a synced transaction. Lists are taken from 1,000 resources, right after a write, so nothing is cached.
@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import figures
 from kuma.resources import catalog, kind
 from kuma.resources import resource as res
 from kuma.store import memory, protocol, sqlite
@@ -70,23 +71,31 @@ async def measure(store: protocol.Store, writers: int, seconds: float) -> tuple[
     return rate, wait, latency
 
 
-def main() -> None:
-    """Prints one line a store and the ratio of their write rates."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=float, default=2.0)
-    options.add_argument("--writers", type=int, default=64)
-    options.add_argument("--folder", help="where the SQLite file goes (default: a temporary folder)")
-    chosen = options.parse_args()
-    rates = {}
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+def run(seconds: float = 2.0, writers: int = 64, within: str | None = None) -> list[figures.Figure]:
+    """Write rate, wait and list latency of each store; SQLite's file goes to a folder in `within`."""
+    found = []
+    with tempfile.TemporaryDirectory(dir=within) as folder:
         for name in ("memory", "sqlite"):
             store: protocol.Store = memory.MemoryStore()
             if name == "sqlite":
                 store = sqlite.SqliteStore(Path(folder) / "bench.db", catalog.Catalog([NOTE]))
-            rate, wait, latency = asyncio.run(measure(store, chosen.writers, chosen.seconds))
-            rates[name] = rate
-            print(f"{name}: {rate:.0f} writes/s, {wait:.2f} ms a write, list of {LISTED}: {latency:.3f} ms")
-    print(f"memory:sqlite = {rates['memory'] / rates['sqlite']:.1f}:1 in writes")
+            rate, wait, latency = asyncio.run(measure(store, writers, seconds))
+            found += [
+                figures.Figure(f"store {name}: writes", rate, "/s"),
+                figures.Figure(f"store {name}: one write", wait, "ms"),
+                figures.Figure(f"store {name}: list of {LISTED}", latency, "ms"),
+            ]
+    return found
+
+
+def main() -> None:
+    """Prints the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=2.0)
+    options.add_argument("--writers", type=int, default=64)
+    options.add_argument("--folder", help="where the SQLite file goes (default: a temporary folder)")
+    chosen = options.parse_args()
+    print(figures.table(run(chosen.seconds, chosen.writers, chosen.folder)))
 
 
 if __name__ == "__main__":

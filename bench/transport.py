@@ -10,7 +10,6 @@ to all at once, a few rounds. Memory is the server's, per connection: open and c
 import argparse
 import asyncio
 import datetime
-import json
 import os
 import re
 import ssl
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from bench import figures
 from kuma import transport
 from kuma.transport import frames, headers
 
@@ -259,7 +259,7 @@ async def measure(pid: int, port: int, count: int, idle: float, rounds: int) -> 
     return result
 
 
-def run(server: str, arguments: argparse.Namespace, cert: Path, key: Path, cores: list[int]) -> dict[str, float]:
+def run_one(server: str, arguments: argparse.Namespace, cert: Path, key: Path, cores: list[int]) -> dict[str, float]:
     os.sched_setaffinity(0, cores)  # the server is to see every core when it picks its own
     command = [sys.executable, "-m", "bench.transport", "--serve", server, str(cert), str(key)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -274,41 +274,45 @@ def run(server: str, arguments: argparse.Namespace, cert: Path, key: Path, cores
             process.stdin.close()
 
 
-def main() -> None:
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--idle", type=float, default=10, help="seconds of silence in which CPU is measured")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--servers", default="ours,grpc.aio")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    if arguments.serve:
-        os.sched_setaffinity(0, cores[:1])
-        kind, cert, key = arguments.serve
-        if kind == "ours":
-            asyncio.run(serve_ours(cert, key))
-        else:
-            pair = Path(key).read_bytes(), Path(cert).read_bytes()
-            asyncio.run(serve_grpc_aio(grpc.ssl_server_credentials([pair])))
-        return
-    results = {}
+    return parser
+
+
+UNITS = {"seconds": "s", "kib": "KiB", "ms": "ms", "percent": "%"}
+
+
+def run(arguments: argparse.Namespace | None = None) -> list[figures.Figure]:
+    """The figures of each server; the last word of a figure's name is its unit."""
+    chosen = arguments or options().parse_args([])
+    cores, found = sorted(os.sched_getaffinity(0)), []
     with tempfile.TemporaryDirectory() as folder:
-        cert, key = map(str, certificate(Path(folder)))
-        for server in arguments.servers.split(","):
-            results[server] = run(server, arguments, Path(cert), Path(key), cores)
-    if arguments.json:
-        print(json.dumps(results))
+        cert, key = certificate(Path(folder))
+        for server in chosen.servers.split(","):
+            for name, value in run_one(server, chosen, cert, key, cores).items():
+                label, _, unit = name.rpartition("_")
+                found.append(figures.Figure(f"transport {server}: {label}", value, UNITS[unit]))
+    os.sched_setaffinity(0, cores)
+    return found
+
+
+def main() -> None:
+    arguments = options().parse_args()
+    if not arguments.serve:
+        print(figures.table(run(arguments)))
         return
-    names = next(iter(results.values()))
-    print(f"{arguments.connections} TLS connections, {FIRST // 1024} KiB each, then {PUSH // 1024} KiB pushed to all")
-    for name in names:
-        row = {server: figures[name] for server, figures in results.items()}
-        ratio = ""
-        if len(row) == 2 and row.get("ours"):
-            ratio = f"   grpc.aio / ours = {row['grpc.aio'] / row['ours']:.1f}"
-        print(f"{name:13}" + "".join(f"{server:>10} {value:8.2f}" for server, value in row.items()) + ratio)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    kind, cert, key = arguments.serve
+    if kind == "ours":
+        asyncio.run(serve_ours(cert, key))
+    else:
+        pair = Path(key).read_bytes(), Path(cert).read_bytes()
+        asyncio.run(serve_grpc_aio(grpc.ssl_server_credentials([pair])))
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ MESH = "/meshes/default"
 SETTLE_SECONDS, IDLE_SECONDS = 3.0, 10.0
 ROUND_SECONDS = 120.0
 
-TARGETS = {
+TARGETS: Mapping[int, Mapping[str, float]] = {
     100: {"configured": 1.0, "endpoint p99": 60, "permission p99": 200, "memory, end": 120, "idle CPU": 1},
     1000: {"configured": 6.0, "endpoint p99": 300, "permission p99": 2000, "memory, end": 450, "idle CPU": 2},
 }
 """What the project wants, by number of proxies."""
 
-KUMA = {
+KUMA: Mapping[int, Mapping[str, float]] = {
     100: {
         "configured": 15.0,
         "endpoint p50": 1700,
@@ -95,7 +95,7 @@ def permission(name: str, client: Mapping[str, str], action: str) -> dict[str, A
 def node(number: int) -> Any:
     """Who a simulated Envoy says it is."""
     metadata = struct_pb2.Struct()
-    versions = {"kumaDp": {"version": "2.14.3"}, "envoy": {"version": "1.38.2", "kumaDpCompatible": True}}
+    versions: Any = {"kumaDp": {"version": "2.14.3"}, "envoy": {"version": "1.38.2", "kumaDpCompatible": True}}
     metadata.update({"version": versions, "dataplane.proxyType": "dataplane"})
     return base_pb2.Node(id=f"default.proxy-{number}", cluster=f"service-{number % SERVICES}", metadata=metadata)
 
