@@ -103,6 +103,12 @@ class Sidecar:
         finally:
             connection.close()
 
+    @property
+    def output(self) -> str:
+        """All that the agent and Envoy wrote."""
+        assert self.program is not None
+        return self.program.text()
+
     def stat(self, name: str) -> int:
         """One of Envoy's statistics, 0 where there is none."""
         for line in self.admin(f"/stats?filter=^{name}$")[1].splitlines():
@@ -113,7 +119,7 @@ class Sidecar:
         """Addresses with ports that Envoy has for a service."""
         lines = self.admin("/clusters")[1].splitlines()
         parts = [line.split("::") for line in lines if line.startswith(f"{service}::")]
-        return {each[1] for each in parts if len(each) > 3}
+        return {each[1] for each in parts if len(each) > 3 and ":" in each[1]}
 
     def url(self, service: str) -> tuple[str, int]:
         """Where the application behind this proxy dials a service."""
