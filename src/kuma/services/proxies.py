@@ -85,9 +85,12 @@ class Session:
         feed: Feed,
         connection: dataplane_insights.Connection,
         *,
+        kri: str,
         is_registered: bool,
     ) -> None:
+        """`kri` is the Dataplane's."""
         self.key = key
+        self.kri = kri
         self.feed = feed
         self.is_registered = is_registered
         self._owner = owner
@@ -105,7 +108,7 @@ class Session:
         """Envoy refused a response, in its own words."""
         snapshot = self.feed.snapshot
         names = [each.name for each in snapshot.of(type_url)] if snapshot is not None else []
-        error = rejections.describe(message, names, lambda name: self.feed.origins(type_url, name))
+        error = rejections.describe(message, names, lambda name: self.feed.origins(type_url, name), self.kri)
         self._connection.rejected(type_url, error)
         _LOG.warning(
             "proxy rejected its configuration",
@@ -172,21 +175,20 @@ class Proxies:
         BadRequest or InvalidResource where the node or what it brought is wrong.
         """
         admission = await self._admit(node, credential)
-        key, document = admission.key, admission.document
-        is_registered = False
-        if document is not None:
-            async with self._registering:
-                is_registered = await self._register(key, document)
-                return self._open(node, key, is_registered=is_registered)
-        return self._open(node, key, is_registered=is_registered)
+        if admission.document is None:
+            return self._open(node, admission.dataplane, is_registered=False)
+        async with self._registering:
+            dataplane, is_own = await self._register(admission.key, admission.document)
+            return self._open(node, dataplane, is_registered=is_own)
 
-    def _open(self, node: nodes.Node, key: res.Key, *, is_registered: bool) -> Session:
+    def _open(self, node: nodes.Node, dataplane: res.Resource[Any], *, is_registered: bool) -> Session:
+        key = dataplane.key
         self._leaving.pop(key, None)
         metadata = dict(node.metadata)
         feed = self._publisher.attach(key, metadata)
         shown = metadata if is_registered else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
         connection = self._insights.open(key, shown, lambda: feed.identity)
-        session = Session(self, key, feed, connection, is_registered=is_registered)
+        session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, is_registered=is_registered)
         self._sessions.setdefault(key, set()).add(session)
         return session
 
@@ -244,14 +246,14 @@ class Proxies:
         if self._validator is not None:
             await self._validator.validate_dataplane(credential, proxy)
 
-    async def _register(self, key: res.Key, document: Mapping[str, Any]) -> bool:
+    async def _register(self, key: res.Key, document: Mapping[str, Any]) -> tuple[res.Resource[Any], bool]:
         """Stores what a proxy brought along; whether the Dataplane is its own, rather than another's that it renews."""
         stored = await self._find(key)
         if stored is not None:
             document = service_health.with_known_health(document, stored.spec)
         is_own = stored is None or await self._is_registered(key)
-        await self._resources.put(dataplanes.KIND, key.mesh, key.name, document, None)
-        return is_own
+        outcome = await self._resources.put(dataplanes.KIND, key.mesh, key.name, document, None)
+        return outcome.resource, is_own
 
     async def _find(self, key: res.Key) -> res.Resource[Any] | None:
         try:

@@ -6,17 +6,20 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as insights
 
 _STARTS = ("(s) ", "\n", ", ", "; ", "'", '"')
+_NO_ADDRESS = "cannot bind"
+"""Envoy's words where it could not listen: every address and port stands in the Dataplane, whatever else is there."""
 
 
 def describe(
-    message: str, names: Iterable[str], origins: Callable[[str], tuple[res.ResourceRef, ...]]
+    message: str, names: Iterable[str], origins: Callable[[str], tuple[res.ResourceRef, ...]], own: str = ""
 ) -> insights.LastError:
     """Message, the Envoy resources it complains about, and the resources of Kuma that these were made for.
 
-    Several are joined by `, `.
+    Several are joined by `, `. `own` is the KRI of the proxy's Dataplane.
     """
     found = names_in(message, names)
-    authors = dict.fromkeys(filter(None, (_to_blame(origins(name)) for name in found)))
+    blamed = (own if own and _NO_ADDRESS in _about(message, name) else _to_blame(origins(name)) for name in found)
+    authors = dict.fromkeys(filter(None, blamed))
     return insights.LastError(message=message, resource=", ".join(found), kri=", ".join(authors))
 
 
@@ -28,6 +31,11 @@ def _to_blame(authors: Sequence[res.ResourceRef]) -> str:
     known = [ref for ref in authors if ref.kri]
     chosen = [ref for ref in known if ref.kind != "Mesh"] or known
     return chosen[-1].kri if chosen else ""
+
+
+def _about(message: str, name: str) -> str:
+    """What a rejection says of one resource: the rest of its line."""
+    return message.partition(f"{name}: ")[2].partition("\n")[0]
 
 
 def names_in(message: str, names: Iterable[str]) -> list[str]:

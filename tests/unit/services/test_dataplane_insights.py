@@ -99,7 +99,7 @@ async def test_a_rejection_names_resource_and_author(cp):
         res.ResourceRef("MeshTrafficPermission", "default", "p", 0, "kri_mtp_default____p_"),
         res.ResourceRef("TrafficPermission", "default", "old"),
     )
-    message = "Error adding/updating listener(s) inbound:127.0.0.1:80: cannot bind"
+    message = "Error adding/updating listener(s) inbound:127.0.0.1:80: unknown filter"
     session.rejected(xds.LISTENER, message)
     found = (await cp.insight("web-1")).subscriptions[0].status.lds.last_error
     assert found == kind.LastError(message, "inbound:127.0.0.1:80", "kri_mtp_default____p_")

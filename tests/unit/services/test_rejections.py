@@ -56,3 +56,9 @@ LEGACY = res.ResourceRef("TrafficPermission", "m", "p")
 def test_who_is_to_blame(authors, kri):
     error = rejections.describe("Error adding/updating cluster(s) api: x", NAMES, lambda _: authors)
     assert error.kri == kri
+
+
+def test_an_address_that_cannot_be_used_is_the_fault_of_the_dataplane():
+    message = "Error adding/updating listener(s) a: cannot bind '10.0.0.1:80': in use\ninbound:127.0.0.1:80: bad filter"
+    error = rejections.describe(message, NAMES, lambda _: (MESH, POLICY), "kri_own")
+    assert error.kri == "kri_own, kri_mtp"
