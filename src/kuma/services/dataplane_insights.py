@@ -199,6 +199,7 @@ class DataplaneInsights:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write_urgent())
             tasks.create_task(self._write_gathered())
+            tasks.create_task(self._follow())
             if self._heartbeat is not None:
                 tasks.create_task(self._beat(self._heartbeat))
 
@@ -216,6 +217,20 @@ class DataplaneInsights:
             self._some.clear()
             gathered, self._gathered = self._gathered, {}
             await self._try(gathered)
+
+    async def _follow(self) -> None:
+        """A Dataplane that is deleted takes its insight along; made anew, it gets that of the proxy still connected."""
+        while True:
+            try:
+                async for change in self._store.watch():
+                    key = change.resource.key
+                    if change.op is protocol.Op.CREATED and key in self._proxies:
+                        self._urgent[key] = None
+                        self._hurry.set()
+                return  # the store is closed
+            except errors.Conflict:  # we fell behind, so any of them may be concerned
+                self._urgent.update(dict.fromkeys(self._proxies))
+                self._hurry.set()
 
     async def _beat(self, interval: float) -> None:
         while True:

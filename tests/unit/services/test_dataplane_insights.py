@@ -10,6 +10,7 @@ from kuma.discovery import resources as xds
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as kind
 from kuma.services import dataplane_insights, nodes
+from kuma.store import protocol
 from tests.kit import control_plane as kit
 
 METADATA = {
@@ -103,6 +104,26 @@ async def test_a_rejection_names_resource_and_author(cp):
     session.rejected(xds.LISTENER, message)
     found = (await cp.insight("web-1")).subscriptions[0].status.lds.last_error
     assert found == kind.LastError(message, "inbound:127.0.0.1:80", "kri_mtp_default____p_")
+
+
+async def test_a_dataplane_that_is_made_anew_gets_the_insight_of_its_connected_proxy(cp):
+    changes = cp.store.watch(0)
+
+    async def until(op: protocol.Op) -> None:
+        async with asyncio.timeout(10):
+            async for change in changes:
+                if change.resource.kind is kind.KIND and change.op is op:
+                    return
+
+    running = asyncio.create_task(cp.insights.run())
+    await connected(cp)
+    await until(protocol.Op.CREATED)
+    await cp.store.delete(res.Key("Dataplane", "default", "web-1"))
+    await until(protocol.Op.DELETED)
+    await cp.create_dataplane("web-1")
+    await until(protocol.Op.CREATED)
+    assert (await cp.insight("web-1")).is_online
+    running.cancel()
 
 
 async def test_two_subscriptions_are_kept(cp):
