@@ -6,11 +6,11 @@ from typing import Annotated
 from kuma.base.errors import Violation
 from kuma.resources import targetref, values
 
-ROUTED = targetref.Allowed(("MeshService", "MeshServiceSubset", "MeshExternalService", "MeshMultiZoneService"))
-"""What traffic can be sent to."""
-
-MIRRORED = targetref.Allowed(("MeshService", "MeshServiceSubset"))
-"""What a copy of traffic can be sent to."""
+ROUTED = targetref.Allowed(
+    ("MeshService", "MeshServiceSubset", "MeshExternalService", "MeshMultiZoneService"),
+    invalid_names=("kuma.io/unresolved-backend",),
+)
+"""What traffic can be sent to. The one odd name stands for a backend of a Gateway API route that does not exist."""
 
 
 class BackendRef(targetref.TargetRef, frozen=True):
@@ -23,8 +23,8 @@ class BackendRef(targetref.TargetRef, frozen=True):
     port: values.UInt32 | None = None
 
 
-def check(path: str, backend: BackendRef, allowed: targetref.Allowed = ROUTED) -> Iterator[Violation]:
+def check(path: str, backend: BackendRef) -> Iterator[Violation]:
     """Violations of one backendRef at `path`."""
-    yield from targetref.check(path, backend, allowed)
+    yield from targetref.check(path, backend, ROUTED)
     if backend.kind == "MeshMultiZoneService" and backend.port is None:
         yield Violation(f"{path}.port", "must be defined with kind MeshMultiZoneService")

@@ -32,8 +32,8 @@ def check_range(path: str, number: int | None, least: int, most: int) -> Iterato
         yield Violation(path, f"must be in inclusive range [{least}, {most}]")
 
 
-def check_percentage(path: str, number: int | str | None) -> Iterator[Violation]:
-    """An int-or-string between 0 and 100, inclusively."""
+def check_percentage(path: str, number: int | str | None, *, zero: bool = True) -> Iterator[Violation]:
+    """An int-or-string between 0 and 100, inclusively; `zero` says whether 0 makes sense."""
     if number is None:
         return
     found = decimal_of(number)
@@ -41,6 +41,8 @@ def check_percentage(path: str, number: int | str | None) -> Iterator[Violation]
         yield Violation(path, "string must be a valid number")
     elif not 0 <= found <= 100:
         yield Violation(path, "must be in inclusive range [0.0, 100.0]")
+    elif not zero and found == 0:
+        yield Violation(path, "must be greater than 0")
 
 
 def check_positive_duration(path: str, duration: values.GoDuration | None) -> Iterator[Violation]:

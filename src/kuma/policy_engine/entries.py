@@ -60,9 +60,9 @@ def check_matches(path: str, matches: Sequence[targetref.Match] | None) -> Itera
         place = f"{path}.matches[{index}]"
         if match.spiffe_id is None and match.sni is None:
             yield Violation(place, "must specify at least one of 'spiffeID' or 'sni'")
+        yield from targetref.check_match(place, match)
         if match.spiffe_id is not None:
             yield from _check_spiffe_type(f"{place}.spiffeID.type", match.spiffe_id.type)
-        yield from targetref.check_match(place, match)
 
 
 def _check_spiffe_type(path: str, found: str) -> Iterator[Violation]:
@@ -71,6 +71,12 @@ def _check_spiffe_type(path: str, found: str) -> Iterator[Violation]:
     elif found not in _SPIFFE_TYPES:
         supported = ", ".join(_SPIFFE_TYPES)
         yield Violation(path, f"unrecognized type {gotext.quote(found)}, supported values are: {supported}")
+
+
+NOT_BY_CLIENT = (
+    "can't be specified when matches contain spiffeID because this field cannot be conditioned on source identity"
+)
+"""Said of a field that takes effect before Envoy knows the client."""
 
 
 def names_clients(matches: Sequence[targetref.Match] | None) -> bool:

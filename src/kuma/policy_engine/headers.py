@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
+
 from kuma.base.errors import Violation
 from kuma.resources import kind as kinds
 from kuma.resources import values
@@ -14,10 +16,13 @@ MATCH_TYPES = ("Exact", "Present", "RegularExpression", "Absent", "Prefix")
 
 
 class Header(kinds.Spec, frozen=True):
-    """A header and what it is to say; several values are joined by commas (RFC 9110, section 5.3)."""
+    """A header and what it is to say; several values are joined by commas (RFC 9110, section 5.3).
+
+    The value is printed even where it is empty, because whoever reads it back demands it.
+    """
 
     name: HeaderName = ""
-    value: Annotated[str, values.Required] = ""
+    value: Annotated[str, values.Required] = msgspec.field(default_factory=str)
 
 
 Headers = Annotated[tuple[Header, ...], values.sized(most=16)]
@@ -45,14 +50,20 @@ class HeaderMatch(kinds.Spec, frozen=True):
 
 
 def check_modifier(path: str, modifier: HeaderModifier) -> Iterator[Violation]:
-    """Violations of a modifier that says nothing, or says two things of one header (names ignore case)."""
-    if not modifier.set and not modifier.add and not modifier.remove:
+    """Violations of a modifier that says nothing, or says two things of one header."""
+    if modifier.set is None and modifier.add is None and modifier.remove is None:
         yield Violation(path, "must have at least one defined: set, add, remove")
     names = [(f"{path}.set[{at}].name", each.name) for at, each in enumerate(modifier.set or ())]
     names += [(f"{path}.add[{at}].name", each.name) for at, each in enumerate(modifier.add or ())]
     names += [(f"{path}.remove[{at}].name", each) for at, each in enumerate(modifier.remove or ())]
     seen: set[str] = set()
     for place, name in names:
-        if name.lower() in seen:
+        if name in seen:
             yield Violation(place, "duplicate header name")
-        seen.add(name.lower())
+        seen.add(name)
+
+
+def check_match(path: str, match: HeaderMatch) -> Iterator[Violation]:
+    """A value where only the presence of the header counts is a misunderstanding."""
+    if match.type in ("Present", "Absent") and match.value:
+        yield Violation(f"{path}.value", "must not be defined")

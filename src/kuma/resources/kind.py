@@ -53,6 +53,12 @@ class Sync(enum.Flag):
     PROVIDED_BY_ZONE = enum.auto()
 
 
+POLICY_SYNC = (
+    Sync.GLOBAL_TO_ZONE | Sync.ZONE_TO_GLOBAL | Sync.ZONE_TO_ZONE | Sync.PROVIDED_BY_GLOBAL | Sync.PROVIDED_BY_ZONE
+)
+"""The targetRef policies: written on either side, sent every way."""
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyTraits:
     """What a policy kind accepts; `target_ref` is False for the source/destination generation."""
@@ -75,7 +81,8 @@ class Kind(Generic[S]):
 
     `plural` is the REST path, `alternative_plural` a second one that also answers, `argument` the word of
     `kumactl get` (empty: not offered). `read_only` kinds are written by the control plane alone, `admin_only` ones
-    are shown to admins alone. `validate` yields every violation of a decoded resource, in Kuma's order.
+    are shown to admins alone. `validate` yields every violation of a decoded resource, in Kuma's order. `sections`
+    makes a kind a destination of routes: it gives each port of a spec with the name of its section.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Kind(Generic[S]):
     validate: "Callable[[resource.Resource[Any]], Iterable[errors.Violation]]" = accept
     defaults: Callable[[S], S] | None = None
     deprecations: "Callable[[resource.Resource[Any]], Iterable[str]] | None" = None
+    sections: Callable[[S], Iterable[tuple[int, str]]] | None = None
     policy: PolicyTraits | None = None
     alternative_plural: str = ""
     argument: str = ""

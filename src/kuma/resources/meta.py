@@ -70,6 +70,16 @@ def dns1035_problems(text: str) -> list[str]:
     return problems
 
 
+def subdomain_problems(text: str) -> list[str]:
+    """Why a text is no DNS subdomain of RFC 1123, in Kubernetes' words; empty where it is one."""
+    problems = []
+    if len(text) > LONGEST_NAME:
+        problems.append(f"must be no more than {LONGEST_NAME} characters")
+    if not NAME.fullmatch(text):
+        problems.append(SUBDOMAIN_RULE)
+    return problems
+
+
 def name_warnings(kind_name: str, name: str) -> Iterator[str]:
     """Warnings about names that cannot stand in a domain name, for the kinds whose names do."""
     if kind_name not in _RFC_1035_KINDS:

@@ -134,7 +134,7 @@ def _check_marks(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple
     """The marks of one field against a value that has its type."""
     accepted = marks.get("enum")
     if accepted is not None and value not in accepted:
-        yield path, f"in body should be one of [{' '.join(accepted)}]"
+        yield path, f"in body should be one of [{' '.join(map(str, accepted))}]"
     least, most = marks.get("minimum"), marks.get("maximum")
     if least is not None and value < least:
         yield path, f"in body should be greater than or equal to {least}"

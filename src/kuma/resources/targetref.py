@@ -200,10 +200,8 @@ def check_match(path: str, match: Match) -> Iterator[Violation]:
     if not match.sni.value:
         yield Violation(f"{path}.sni.value", "must be set")
         return
-    if len(match.sni.value) > meta.LONGEST_NAME:
-        yield Violation(f"{path}.sni.value", f"must be no more than {meta.LONGEST_NAME} characters")
-    if not meta.NAME.fullmatch(match.sni.value):
-        yield Violation(f"{path}.sni.value", meta.SUBDOMAIN_RULE)
+    for reason in meta.subdomain_problems(match.sni.value):
+        yield Violation(f"{path}.sni.value", reason)
 
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]*")

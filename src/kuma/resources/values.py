@@ -83,8 +83,8 @@ Required = msgspec.Meta(extra={"required": True})
 """Marks a field of a new kind that the schema demands; the Python default stands in where it was absent."""
 
 
-def one_of(*values: str) -> msgspec.Meta:
-    """Marks a string field of a new kind whose schema lists the accepted values."""
+def one_of(*values: str | int) -> msgspec.Meta:
+    """Marks a string or number field of a new kind whose schema lists the accepted values."""
     return msgspec.Meta(extra={"enum": values})
 
 

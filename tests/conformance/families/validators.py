@@ -8,7 +8,7 @@ import yaml
 from kuma.base import errors
 from kuma.resources import codec, documents
 from kuma.resources import kind as declarations
-from tests.conformance import kinds, outcome, violations
+from tests.conformance import go_yaml, kinds, outcome, violations
 
 
 def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
@@ -22,7 +22,10 @@ def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
     head = {"type": kind.name, "name": detail.get("name") or "n"}
     if kind.scope is declarations.Scope.MESH:
         head["mesh"] = "default"
-    body = {**spec, **head} if kind.envelope is declarations.Envelope.ROOT else {**head, "spec": spec}
+    if kind.envelope is declarations.Envelope.ROOT:
+        body = {**spec, **head}
+    else:
+        body = {**head, "spec": go_yaml.fitted(kind.spec, spec)}
     try:
         resource = codec.decode_unchecked(kind, body)
     except errors.BadRequest as refusal:

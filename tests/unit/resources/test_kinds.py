@@ -89,10 +89,3 @@ def test_every_top_field_is_documented(kind: kinds.Kind[Any]) -> None:
     assert isinstance(described, inspect.StructType)
     missing = [field.encode_name for field in described.fields if field.encode_name not in page]
     assert missing == []
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_every_policy_folder_is_complete(folder: Path) -> None:
-    for name in ("__init__.py", "model.py", "validate.py", "translate.py", "docs.md"):
-        assert (folder / name).is_file(), f"{folder.name} lacks {name}"
-    assert list((folder / "examples").glob("*.yaml")), f"{folder.name} has no example"

@@ -60,13 +60,7 @@ KIND = kinds.Kind(
     spec=MeshTrafficPermission,
     short="mtp",
     envelope=kinds.Envelope.SPEC,
-    sync=(
-        kinds.Sync.GLOBAL_TO_ZONE
-        | kinds.Sync.ZONE_TO_GLOBAL
-        | kinds.Sync.ZONE_TO_ZONE
-        | kinds.Sync.PROVIDED_BY_GLOBAL
-        | kinds.Sync.PROVIDED_BY_ZONE
-    ),
+    sync=kinds.POLICY_SYNC,
     validate=validate.validate,
     deprecations=validate.deprecations,
     policy=kinds.PolicyTraits(target_ref=True, has_from=True, has_rules=True),
