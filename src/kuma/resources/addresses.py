@@ -8,6 +8,7 @@ from urllib import parse
 from kuma.base.errors import Violation
 
 PORT_RANGE = "port must be in the range [1, 65535]"
+VALID_PORT = "port must be a valid (1-65535)"
 _DNS_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62}(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*[._]?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
@@ -59,6 +60,18 @@ def check_address(path: str, address: str) -> Iterator[Violation]:
         yield Violation(path, "must not be 0.0.0.0 or ::")
     elif parse_ip(address) is None and not is_dns_name(address):
         yield Violation(path, "address has to be valid IP address or domain name")
+
+
+def check_valid_port(path: str, number: int) -> Iterator[Violation]:
+    """As `check_port`, in the words of new kinds."""
+    if not is_port(number):
+        yield Violation(path, VALID_PORT)
+
+
+def check_host(path: str, host: str) -> Iterator[Violation]:
+    """A violation where the text is neither an IP address nor a hostname, in the words of new kinds."""
+    if parse_ip(host) is None and not is_dns_name(host):
+        yield Violation(path, "address has to be a valid IP or hostname")
 
 
 def is_request_uri(text: str) -> bool:

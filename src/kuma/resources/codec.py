@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kuma.base import errors, gotext
-from kuma.resources import defaults, printer, reader, schema
+from kuma.resources import defaults, names, printer, reader, schema
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 
@@ -117,9 +117,17 @@ def encode(resource: res.Resource[Any]) -> dict[str, Any]:
         document.update(printer.to_builtins(resource.spec))
         return document
     document["spec"] = printer.to_builtins(resource.spec)
-    if resource.status is not None:
-        document["status"] = printer.to_builtins(resource.status)
+    status = _status(resource)
+    if status is not None:
+        document["status"] = printer.to_builtins(status)
     return document
+
+
+def _status(resource: res.Resource[Any]) -> msgspec.Struct | None:
+    """The status as it is shown: kinds that have one show it even before anything is known."""
+    if resource.status is None and resource.kind.status is not None:
+        return resource.kind.status()
+    return resource.status
 
 
 def encode_meta(resource: res.Resource[Any], type_name: str = "") -> dict[str, Any]:
@@ -136,7 +144,19 @@ def encode_meta(resource: res.Resource[Any], type_name: str = "") -> dict[str, A
     kri = resource.kri
     if kri is not None:
         document["kri"] = str(kri)
+    snis = _snis(resource)
+    if snis:
+        document["snis"] = snis
     return document
+
+
+def _snis(resource: res.Resource[Any]) -> list[dict[str, Any]]:
+    """The server names by which proxies ask for each port of a destination, by port; without those that cannot be."""
+    kri = resource.kri
+    if kri is None or resource.kind.sections is None:
+        return []
+    named = sorted((port, kri.with_section(section)) for port, section in resource.kind.sections(resource.spec))
+    return [{"port": port, "sni": names.sni(each)} for port, each in named if not names.sni_problems(each)]
 
 
 def encode_spec(spec: msgspec.Struct) -> dict[str, Any]:
@@ -150,7 +170,8 @@ def encode_json(resource: res.Resource[Any]) -> bytes:
     spec = printer.to_json(resource.spec)
     if resource.kind.envelope is kinds.Envelope.ROOT:
         return head if spec == b"{}" else head[:-1] + b"," + spec[1:]
-    tail = b"" if resource.status is None else b',"status":' + printer.to_json(resource.status)
+    status = _status(resource)
+    tail = b"" if status is None else b',"status":' + printer.to_json(status)
     return head[:-1] + b',"spec":' + spec + tail + b"}"
 
 

@@ -11,13 +11,13 @@ from kuma.resources import values
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
-class Condition(kinds.Spec, frozen=True):
-    """One finding: `type` names the question, `status` answers it, `reason` is a word for programs."""
+class Condition(kinds.Spec, frozen=True, omit_defaults=False):
+    """One finding: `type` names the question, `status` answers it, `reason` is a word for programs. Printed in full."""
 
     type: Annotated[str, values.Required] = ""
     status: Annotated[str, values.Required, values.one_of(TRUE, FALSE, UNKNOWN)] = ""
     reason: Annotated[str, values.Required] = ""
-    message: str = ""
+    message: Annotated[str, values.Required] = ""
 
 
 class Status(kinds.Spec, frozen=True):
