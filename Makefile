@@ -48,8 +48,8 @@ format: $(DEV) ## formats the code
 	$(BIN)/ruff format .
 
 lock: $(DEV) ## pins the dependencies of pyproject.toml again
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url pyproject.toml --extra build -o requirements.lock
-	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url pyproject.toml --extra build --extra dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url pyproject.toml --extra build --extra postgres -o requirements.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url pyproject.toml --extra build --extra postgres --extra dev -o requirements-dev.lock
 
 clean: ## removes the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -17,6 +17,7 @@ from kuma.base import errors
 from kuma.resources import catalog, kind
 from kuma.resources import resource as res
 from kuma.store import memory, protocol, sqlite
+from tests.kit import postgres as servers
 
 
 class MeshSpec(kind.Spec, frozen=True):
@@ -50,9 +51,16 @@ class Clock:
 
 Opener = Callable[..., protocol.Store]
 
+
+def open_postgres(_: Path) -> Opener:
+    database = servers.shared().new_database()
+    return lambda **options: database.store(CATALOG, Clock(), **options)
+
+
 OPEN: dict[str, Callable[[Path], Opener]] = {
     "memory": lambda _: lambda **options: memory.MemoryStore(Clock(), **options),
     "sqlite": lambda folder: lambda **options: sqlite.SqliteStore(folder / "kuma.db", CATALOG, Clock(), **options),
+    "postgres": open_postgres,
 }
 
 

@@ -101,6 +101,20 @@ class Image:
             return next(iter(meshes.values())).listing()
         return tuple(each for name in sorted(meshes) for each in meshes[name].listing())
 
+    def find(self, key: res.Key) -> AnyResource | None:
+        """The resource at `key`, or None."""
+        entry = self._entry(key)
+        return entry.resource if entry else None
+
+    def holds(self, change: protocol.Change) -> bool:
+        """Whether storing the resource of a change, with its owner, would change nothing."""
+        entry = self._entry(change.resource.key)
+        return entry is not None and _same(entry, change)
+
+    def family(self, root: res.Key) -> list[res.Key]:
+        """The key and all it owns, transitively: owned before owner. Cycles are walked once."""
+        return self._family(root)
+
     # Writing
 
     def create(self, resource: AnyResource, owner: res.Key | None) -> Sequence[protocol.Change]:
@@ -153,6 +167,15 @@ class Image:
             entry = None if change.op is protocol.Op.DELETED else _Entry(change.resource, change.owner)
             self._place(change.resource.key, entry)
             self.revision = change.revision
+
+    def take(self, resource: AnyResource, owner: res.Key | None) -> protocol.Change:
+        """Keeps what was written elsewhere, with its times and exactly this owner, as this image's next revision."""
+        is_new = self._entry(resource.key) is None
+        self.revision += 1
+        stamped = dataclasses.replace(resource, meta=dataclasses.replace(resource.meta, version=self.revision))
+        self._place(resource.key, _Entry(stamped, owner))
+        op = protocol.Op.CREATED if is_new else protocol.Op.UPDATED
+        return protocol.Change(op, stamped, self.revision, owner)
 
     def load(self, resource: AnyResource, owner: res.Key | None) -> None:
         """Takes a stored resource as it is, without a change or a new revision."""
