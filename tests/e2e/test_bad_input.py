@@ -130,6 +130,12 @@ def test_streams_that_stop_reading_cost_no_memory_and_disturb_nobody(mesh: meshe
                 plane.put({**proxy, "name": f"deaf-{round_ % 10}"})
             requests.until_more()
         assert memory(plane) - before < 40 * MIB
+        network.until(
+            "those who do not read are cut off",
+            lambda: refused(plane, boundary="dp-server", reason="slow_reader") >= 10,
+            60,
+        )
+        assert traffic.status(web.url("echo")) == 200
 
 
 def memory(plane: planes.Plane) -> float:

@@ -65,6 +65,40 @@ def test_a_dataplane_that_a_user_created_stays(mesh: meshes.Mesh) -> None:
     until_endpoints(web)
 
 
+def test_a_dataplane_that_is_deleted_and_made_anew_works_again(mesh: meshes.Mesh) -> None:
+    """Its proxy stayed connected all the time."""
+    server = mesh.sidecar("echo", inbounds={"echo": mesh.echo("http").inbound}, brings_itself=False)
+    mesh.plane.put(server.dataplane)
+    server.launch()
+    web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",)).launch()
+    server.ready()
+    web.ready()
+    traffic.until_status(web.url("echo"), 200)
+    mesh.plane.delete(server.dataplane)
+    until_endpoints(web)
+    mesh.plane.put(server.dataplane)
+    until_endpoints(web, server)
+    traffic.until_status(web.url("echo"), 200)
+    network.until("it is online again", lambda: mesh.plane.is_online(mesh.name, "echo"))
+
+
+def test_a_mesh_with_proxies_cannot_be_deleted(mesh: meshes.Mesh) -> None:
+    mesh.sidecar("web", inbounds={"web": (1, "http")}).start()
+    answer = mesh.plane.call("DELETE", f"/meshes/{mesh.name}")
+    assert answer.status == 400
+    assert "dataplanes" in answer.text
+
+
+def test_a_proxy_that_the_mesh_does_not_want_stays_outside(mesh: meshes.Mesh) -> None:
+    mesh.write(constraints={"dataplaneProxy": {"requirements": [{"tags": {"team": "a"}}]}})
+    before = mesh.plane.metric("kuma_refused_inputs_total", boundary="xds", reason="invalid")
+    stranger = mesh.sidecar("stranger", inbounds={"echo": mesh.echo("http").inbound}).launch()
+    mesh.sidecar("member", inbounds={"echo": mesh.echo("http").inbound}, tags={"team": "a"}).start()
+    network.until("the agent says why", lambda: "does not fulfill any requirements" in stranger.output)
+    assert mesh.plane.metric("kuma_refused_inputs_total", boundary="xds", reason="invalid") > before
+    assert [each["name"] for each in mesh.plane.get(f"/meshes/{mesh.name}/dataplanes")["items"]] == ["member"]
+
+
 def test_an_application_that_is_down_gets_no_traffic(mesh: meshes.Mesh) -> None:
     web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",)).launch()
     with echoes.echo("http") as app:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 
-from tests.kit import meshes, network, planes, traffic
+from tests.kit import meshes, network, planes, sidecars, traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("permissions")]
 
@@ -17,21 +18,25 @@ V2 = {"kind": "MeshSubset", "tags": {"version": "v2"}}
 class Cast:
     """One server and two clients of it, `web` in version v1 and `job` in version v2."""
 
-    def __init__(self, mesh: meshes.Mesh) -> None:
+    def __init__(self, mesh: meshes.Mesh, variant: str) -> None:
         self.mesh = mesh
+        self.variant = variant
         mesh.write(mtls=meshes.mtls())
-        self.server = mesh.sidecar(
-            "echo", inbounds={"echo": mesh.echo("http").inbound, "other": mesh.echo("http").inbound}
-        ).launch()
-        reached = ("echo", "other")
-        self.web = mesh.sidecar(
-            "web", inbounds={"web": (1, "http")}, outbounds=reached, tags={"version": "v1"}
-        ).launch()
-        self.job = mesh.sidecar(
-            "job", inbounds={"job": (1, "http")}, outbounds=reached, tags={"version": "v2"}
-        ).launch()
+        services = {"echo": "http", "other": "http", "grpc": "grpc", "tcp": "tcp"}
+        apps = {service: mesh.echo(protocol).inbound for service, protocol in services.items()}
+        self.server = self._launched("echo", inbounds=apps)
+        self.web = self._launched(
+            "web", inbounds={"web": (1, "http")}, outbounds=tuple(services), tags={"version": "v1"}
+        )
+        self.job = self._launched(
+            "job", inbounds={"job": (1, "http")}, outbounds=tuple(services), tags={"version": "v2"}
+        )
         for each in mesh.sidecars:
             each.ready()
+
+    def _launched(self, name: str, **options: Any) -> sidecars.Sidecar:
+        options["DATAPLANE_RUNTIME_ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT"] = self.variant
+        return self.mesh.sidecar(name, **options).launch()
 
     def until(self, web: int, job: int, service: str = "echo") -> None:
         """Waits until both clients are answered so by a service."""
@@ -46,10 +51,10 @@ class Cast:
         self.until(403, 403)
 
 
-@pytest.fixture(scope="module")
-def running(shared_plane: planes.Plane) -> Iterator[Cast]:
+@pytest.fixture(scope="module", params=["GRPC", "DELTA_GRPC"])
+def running(shared_plane: planes.Plane, request: pytest.FixtureRequest) -> Iterator[Cast]:
     with meshes.mesh(shared_plane) as mesh:
-        yield Cast(mesh)
+        yield Cast(mesh, request.param)
 
 
 @pytest.fixture
@@ -62,6 +67,16 @@ def cast(running: Cast) -> Cast:
 def test_without_a_permission_everybody_is_refused_and_told_why(cast: Cast) -> None:
     answer = traffic.get(cast.web.url("echo"))
     assert (answer.status, answer.text) == (403, "RBAC: access denied")
+
+
+def test_other_protocols_are_refused_in_their_own_way(cast: Cast) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        traffic.unary(cast.web.url("grpc"))
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert traffic.tcp(cast.web.url("tcp")) == b""
+    cast.mesh.permit(name="row")
+    traffic.until_works("grpc", cast.web.url("grpc"))
+    traffic.until_works("tcp", cast.web.url("tcp"))
 
 
 def spiffe(kind: str, value: str) -> dict[str, Any]:
@@ -146,6 +161,21 @@ def test_legacy_permissions(cast: Cast) -> None:
     cast.mesh.plane.put({**legacy, "sources": [{"match": {"kuma.io/service": "*", "version": "v2"}}]})
     traffic.until_status(cast.web.url("echo"), 503)
     traffic.until_status(cast.job.url("echo"), 200)
+
+
+def test_changes_of_policy_and_mode_fail_no_request(cast: Cast) -> None:
+    cast.mesh.permit(name="row")
+    cast.until(200, 200)
+    with traffic.flowing(cast.web.url("echo")) as requests:
+        for number in range(3):
+            cast.mesh.permit(clients={"kind": "MeshService", "name": f"s{number}"}, action="Deny", name="row-2")
+            requests.until_more(40)
+        for mode in ("PERMISSIVE", "STRICT"):
+            cast.mesh.write(mtls=meshes.mtls(mode=mode))
+            network.until(
+                mode, lambda wanted=mode: (traffic.status(cast.server.inbound("echo")) == 200) is (wanted != "STRICT")
+            )
+            requests.until_more(40)
 
 
 def _in_mesh(value: Any, mesh: str) -> Any:
