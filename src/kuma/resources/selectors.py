@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from kuma.base import gotext, labels
 from kuma.base.errors import Violation
+from kuma.resources import kind as kinds
 
 ANY = "*"
 MISSING_SERVICE = f'mandatory tag "{labels.SERVICE_TAG}" is missing'
@@ -26,6 +29,18 @@ _BAD_SELECTOR_VALUE = (
 Tags = Mapping[str, str]
 Extra = Callable[[str, Tags], Iterable[Violation]]
 """A further rule on a whole tag map, at a path."""
+
+
+class Selector(kinds.Spec, frozen=True):
+    """Tags that all have to fit; `*` stands for any value."""
+
+    match: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Selected(kinds.Spec, frozen=True):
+    """Base of specs that are about proxies that fit one of `selectors`."""
+
+    selectors: tuple[Selector, ...] = ()
 
 
 class Rank(NamedTuple):

@@ -1,22 +1,12 @@
 """What a user writes in a TrafficPermission. Light: the command line imports it."""
 
-import msgspec
-
 from kuma.legacy_policies.trafficpermission import validate
+from kuma.policy_engine import connections
 from kuma.resources import kind as kinds
 
 
-class Selector(kinds.Spec, frozen=True):
-    """Tags that all have to fit; `*` stands for any value."""
-
-    match: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class TrafficPermission(kinds.Spec, frozen=True):
+class TrafficPermission(connections.Connections, frozen=True):
     """Clients that fit one of `sources` may reach inbounds that fit one of `destinations`."""
-
-    sources: tuple[Selector, ...] = ()
-    destinations: tuple[Selector, ...] = ()
 
 
 KIND = kinds.Kind(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kuma.base import durations, gotext, labels
+from kuma.base import gotext, labels
 from kuma.base.errors import Violation
-from kuma.resources import addresses, meta, selectors, values
+from kuma.resources import addresses, meta, selectors
 from kuma.resources import resource as res
 from kuma.resources.rules import metrics as metrics_rules
+from kuma.resources.rules import numbers
 
 if TYPE_CHECKING:
     from kuma.resources.kinds import dataplane as model
@@ -20,7 +21,6 @@ _BACKEND_KINDS = ("MeshExternalService", "MeshMultiZoneService", "MeshService")
 _BAD_BACKEND_KIND = f"invalid value. Available values are: {','.join(_BACKEND_KINDS)}"
 _ALLOWED_PROTOCOLS = f"Allowed values: {', '.join(PROTOCOLS)}"
 _LOOPBACK = "127.0.0.1"
-_LONGEST_DURATION = 315_576_000_000 * durations.SECOND
 
 
 def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
@@ -104,7 +104,7 @@ def _check_inbound(path: str, inbound: "model.Inbound", own_address: str) -> Ite
             yield Violation(field, "serviceAddress and servicePort has to differ from address and port")
     if inbound.address and addresses.parse_ip(inbound.address) is None:
         yield Violation(f"{path}.address", "address has to be valid IP address")
-    yield from selectors.check_tags(f"{path}.tags", inbound.tags, extra=(_known_protocol,))
+    yield from selectors.check_tags(f"{path}.tags", inbound.tags, extra=(check_protocol,))
     if inbound.protocol and inbound.protocol not in _PARSED_PROTOCOLS:
         reason = f"has an invalid value {gotext.quote(inbound.protocol)}. {_ALLOWED_PROTOCOLS}"
         yield Violation(f"{path}.protocol", reason)
@@ -114,7 +114,8 @@ def _check_inbound(path: str, inbound: "model.Inbound", own_address: str) -> Ite
         yield Violation(selectors.key_path(f"{path}.tags", labels.SERVICE_TAG), "tag has to exist")
 
 
-def _known_protocol(path: str, tags: selectors.Tags) -> Iterator[Violation]:
+def check_protocol(path: str, tags: selectors.Tags) -> Iterator[Violation]:
+    """A violation where the protocol tag names none that is known."""
     protocol = tags.get(labels.PROTOCOL_TAG)
     if protocol is not None and protocol not in _PARSED_PROTOCOLS:
         reason = f'tag "{labels.PROTOCOL_TAG}" has an invalid value {gotext.quote(protocol)}. {_ALLOWED_PROTOCOLS}'
@@ -123,20 +124,11 @@ def _known_protocol(path: str, tags: selectors.Tags) -> Iterator[Violation]:
 
 def _check_probe(path: str, probe: "model.ServiceProbe") -> Iterator[Violation]:
     for name, duration in (("interval", probe.interval), ("timeout", probe.timeout)):
-        yield from _check_positive(f"{path}.{name}", duration)
+        yield from numbers.check_positive(f"{path}.{name}", duration)
     thresholds = (("unhealthyThreshold", probe.unhealthy_threshold), ("healthyThreshold", probe.healthy_threshold))
     for name, threshold in thresholds:
         if threshold == 0:
             yield Violation(f"{path}.{name}", "must have a positive value")
-
-
-def _check_positive(path: str, duration: values.ProtoDuration | None) -> Iterator[Violation]:
-    if duration is None:
-        return
-    if abs(duration.nanoseconds) > _LONGEST_DURATION:
-        yield Violation(path, "must have a valid value")
-    elif duration.nanoseconds <= 0:
-        yield Violation(path, "must have a positive value")
 
 
 def _check_outbound(path: str, outbound: "model.Outbound") -> Iterator[Violation]:

@@ -11,6 +11,7 @@ from kuma.resources import addresses, reader, selectors
 from kuma.resources import resource as res
 from kuma.resources.kinds import backends
 from kuma.resources.rules import metrics as metrics_rules
+from kuma.resources.rules import numbers
 
 if TYPE_CHECKING:
     from kuma.resources.kinds import mesh as model
@@ -117,8 +118,7 @@ def _check_tracing(tracing: "model.Tracing") -> Iterator[Violation]:
         path = f"tracing.backends[{index}]"
         if not backend.name:
             yield Violation(f"{path}.name", "cannot be empty")
-        if backend.sampling is not None and not 0.0 <= backend.sampling <= 100.0:
-            yield Violation(f"{path}.sampling", "has to be in [0.0 - 100.0] range")
+        yield from numbers.check_percentage(f"{path}.sampling", backend.sampling)
         rule = rules.get(backend.type)
         if rule is None:
             yield Violation(f"{path}.type", 'unknown backend type. Available backends: "zipkin", "datadog"')
