@@ -102,7 +102,7 @@ class To(kinds.Spec, frozen=True):
 
     target_ref: Annotated[targetref.TargetRef, values.Required] = targetref.TargetRef()
     hostnames: tuple[str, ...] | None = None
-    rules: Annotated[tuple[Rule, ...], values.Required] = msgspec.field(default_factory=tuple)
+    rules: Annotated[tuple[Rule, ...] | None, values.Required] = None
 
 
 class MeshHTTPRoute(kinds.Spec, frozen=True):

@@ -28,7 +28,7 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
         yield from targetref.check(f"{path}.targetRef", entry.target_ref, _TO_OF_GATEWAY if on_gateway else _TO)
         if entry.hostnames and not on_gateway:
             yield Violation(f"{path}.hostnames", "must not be defined")
-        for number, rule in enumerate(entry.rules):
+        for number, rule in enumerate(entry.rules or ()):
             yield from _check_rule(f"{path}.rules[{number}]", rule, on_gateway)
 
 

@@ -26,7 +26,7 @@ class To(kinds.Spec, frozen=True):
     """A destination as clients address it, and its rule: one at most."""
 
     target_ref: Annotated[targetref.TargetRef, values.Required] = targetref.TargetRef()
-    rules: Annotated[tuple[Rule, ...], values.Required, values.sized(most=1)] = msgspec.field(default_factory=tuple)
+    rules: Annotated[tuple[Rule, ...] | None, values.Required, values.sized(most=1)] = None
 
 
 class MeshTCPRoute(kinds.Spec, frozen=True):

@@ -23,7 +23,7 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
     for index, entry in enumerate(spec.to or ()):
         path = f"spec.to[{index}]"
         yield from targetref.check(f"{path}.targetRef", entry.target_ref, _TO_OF_GATEWAY if on_gateway else _TO)
-        for number, rule in enumerate(entry.rules):
+        for number, rule in enumerate(entry.rules or ()):
             yield from _check_conf(f"{path}.rules[{number}].default.backendRefs", rule.default)
 
 
