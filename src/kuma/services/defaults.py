@@ -1,4 +1,4 @@
-"""What exists without anybody asking: the first mesh, keys, certificate authorities, default policies.
+"""What exists without anybody asking: the first mesh, the own zone, keys, authorities, default policies and hostnames.
 
 `ensure_started` runs at the start of a control plane, `furnish` for every Mesh that is created. Both may be repeated
 and may be killed anywhere: the dataplane token signing key of a mesh is made last, so a mesh without one is a mesh
@@ -7,6 +7,7 @@ Source: Kuma's documentation, "Default resources".
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,9 @@ from typing import Any
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
-from kuma.resources.kinds import mesh, secret
+from kuma.resources.kinds import mesh, secret, zone
 from kuma.security import authorities, keys, tokens
-from kuma.services import cas, default_policies, signing_keys
+from kuma.services import cas, default_hostnames, default_policies, signing_keys
 from kuma.services import role as roles
 from kuma.services import tokens as issuing
 from kuma.store import protocol
@@ -34,6 +35,7 @@ class Settings:
 
     skip_mesh_creation: bool = False
     skip_tenant_resources: bool = False
+    skip_hostname_generators: bool = False
     create_mesh_routing_resources: bool = False
     user_tokens: bool = True
     bootstrap_admin_token: bool = True
@@ -66,12 +68,16 @@ class Defaults:
             return
         if not self._role.is_global:
             await self._ensure_root(ENVOY_ADMIN_CA, authorities.new_admin_root)
+            await self._ensure_own_zone()
         if not self._settings.skip_mesh_creation and not self._role.federated:
             await self._ensure_default_mesh()
         for each in await self._store.list(mesh.KIND):
             await self._heal(each)
         if not self._role.federated:
             await self._keys.ensure(signing_keys.ZONE)
+        if not self._settings.skip_hostname_generators:
+            for generator in default_hostnames.for_role(self._role):
+                await self._create(generator)
         if self._settings.user_tokens:
             await self._keys.ensure(signing_keys.USER)
             if self._settings.bootstrap_admin_token:
@@ -98,6 +104,14 @@ class Defaults:
 
     async def _ensure_default_mesh(self) -> None:
         await self._create(res.Resource(mesh.KIND, res.Meta(mesh="", name="default"), mesh.Mesh()))
+
+    async def _ensure_own_zone(self) -> None:
+        """A zone lists itself, and only itself: it may have had another name before."""
+        for each in await self._store.list(zone.KIND):
+            if each.meta.name != self._role.zone:
+                with contextlib.suppress(errors.NotFound):  # another instance was faster
+                    await self._store.delete(each.key)
+        await self._create(res.Resource(zone.KIND, res.Meta(mesh="", name=self._role.zone), zone.Zone()))
 
     async def _ensure_root(self, name: str, new_root: NewRoot) -> None:
         """A GlobalSecret that holds a CA: the certificate and after it the private key, both PEM."""

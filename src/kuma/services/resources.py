@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kuma.base import errors, kri
+from kuma.base import errors, gotext, kri
 from kuma.resources import catalog as catalogs
 from kuma.resources import codec, json_documents, names
 from kuma.resources import kind as kinds
@@ -261,5 +261,20 @@ def owner_of(resource: AnyResource) -> res.Key | None:
 def _warnings(resource: AnyResource) -> Iterator[str]:
     """What is accepted today and deprecated: names that DNS would refuse, and the kind's own notes."""
     yield from metas.name_warnings(resource.kind.name, resource.meta.name)
+    yield from _sni_warnings(resource)
     if resource.kind.deprecations is not None:
         yield from resource.kind.deprecations(resource)
+
+
+def _sni_warnings(resource: AnyResource) -> Iterator[str]:
+    """Ports of a destination that no proxy can ask for, because their server name would be none."""
+    own, sections = resource.kri, resource.kind.sections
+    if own is None or sections is None:
+        return
+    for _, section in sections(resource.spec):
+        problems = names.sni_problems(own.with_section(section))
+        if problems:
+            yield (
+                f"Invalid {resource.kind.name} SNI (port {gotext.quote(section)}): {'; '.join(problems)}. "
+                "This is deprecated."
+            )

@@ -34,6 +34,27 @@ FOLDERS = [
         ("Config", "", "", "", kinds.Scope.GLOBAL),
         ("MeshInsight", "mesh-insights", "", "", kinds.Scope.GLOBAL),
         ("ServiceInsight", "service-insights", "", "", kinds.Scope.MESH),
+        ("HostnameGenerator", "hostnamegenerators", "hostnamegenerator", "hg", kinds.Scope.GLOBAL),
+        ("MeshExternalService", "meshexternalservices", "meshexternalservice", "extsvc", kinds.Scope.MESH),
+        ("MeshIdentity", "meshidentities", "meshidentity", "mid", kinds.Scope.MESH),
+        ("MeshMultiZoneService", "meshmultizoneservices", "meshmultizoneservice", "mzsvc", kinds.Scope.MESH),
+        (
+            "MeshOpenTelemetryBackend",
+            "meshopentelemetrybackends",
+            "meshopentelemetrybackend",
+            "motb",
+            kinds.Scope.MESH,
+        ),
+        ("MeshService", "meshservices", "meshservice", "msvc", kinds.Scope.MESH),
+        ("MeshTrust", "meshtrusts", "meshtrust", "mtrust", kinds.Scope.MESH),
+        ("MeshZoneAddress", "meshzoneaddresses", "meshzoneaddress", "mza", kinds.Scope.MESH),
+        ("Workload", "workloads", "workload", "wl", kinds.Scope.MESH),
+        ("Zone", "zones", "zone", "z", kinds.Scope.GLOBAL),
+        ("ZoneInsight", "zone-insights", "", "", kinds.Scope.GLOBAL),
+        ("ZoneIngress", "zoneingresses", "zoneingress", "zi", kinds.Scope.GLOBAL),
+        ("ZoneIngressInsight", "zone-ingress-insights", "", "", kinds.Scope.GLOBAL),
+        ("ZoneEgress", "zoneegresses", "zoneegress", "ze", kinds.Scope.GLOBAL),
+        ("ZoneEgressInsight", "zoneegressinsights", "", "", kinds.Scope.GLOBAL),
         ("MeshTrafficPermission", "meshtrafficpermissions", "meshtrafficpermission", "mtp", kinds.Scope.MESH),
         ("TrafficPermission", "traffic-permissions", "traffic-permission", "", kinds.Scope.MESH),
     ],
@@ -47,10 +68,19 @@ def test_where_a_kind_is_found(name: str, path: str, argument: str, short: str, 
 def test_second_names_answer_too() -> None:
     assert CATALOG.at_path("global-secrets") is CATALOG.find("GlobalSecret")
     assert CATALOG.for_argument("global-secret") is CATALOG.find("GlobalSecret")
+    assert CATALOG.at_path("zone-ingresses") is CATALOG.find("ZoneIngress")
+    assert CATALOG.for_argument("zone-ingress") is CATALOG.find("ZoneIngress")
 
 
 def test_only_the_control_plane_writes_insights_and_only_admins_see_secrets() -> None:
-    assert {each.name for each in CATALOG if each.read_only} == {"DataplaneInsight", "MeshInsight", "ServiceInsight"}
+    assert {each.name for each in CATALOG if each.read_only} == {
+        "DataplaneInsight",
+        "MeshInsight",
+        "ServiceInsight",
+        "ZoneEgressInsight",
+        "ZoneIngressInsight",
+        "ZoneInsight",
+    }
     assert {each.name for each in CATALOG if each.admin_only} == {"Secret", "GlobalSecret"}
 
 

@@ -23,7 +23,8 @@ KINDS = builtin.CORE_KINDS + policies.kinds() + legacy.kinds()
 def test_specs_read_back(kind: kinds.Kind[Any], chance: st.DataObject) -> None:
     spec = chance.draw(strategies.specs(kind.spec))
     mesh = "default" if kind.scope is kinds.Scope.MESH else ""
-    resource = res.Resource(kind, res.Meta(mesh, "some-name", {"team": "a"}), spec)
+    status = kind.status() if kind.status is not None else None
+    resource = res.Resource(kind, res.Meta(mesh, "some-name", {"team": "a"}), spec, status)
 
     assert codec.spec_from_json(kind, codec.spec_to_json(resource)) == spec
     document = codec.encode(resource)

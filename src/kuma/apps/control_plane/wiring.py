@@ -56,6 +56,7 @@ from kuma.services import (
     service_health,
     signing_keys,
     tokens,
+    zone_rules,
 )
 from kuma.services import role as roles
 from kuma.store import memory, sqlite
@@ -139,6 +140,7 @@ class ControlPlane:
             defaults.Settings(
                 skip_mesh_creation=own.skip_mesh_creation,
                 skip_tenant_resources=own.skip_tenant_resources,
+                skip_hostname_generators=own.skip_hostname_generators,
                 create_mesh_routing_resources=own.create_mesh_routing_resources,
                 user_tokens=api.type == "tokens",
                 bootstrap_admin_token=api.tokens.bootstrap_admin_token,
@@ -149,6 +151,7 @@ class ControlPlane:
             "Mesh": mesh_rules.MeshRules(self.store, utc_now, self.defaults.furnish, unsafe),
             "Secret": mesh_rules.SecretRules(self.store, unsafe),
             "Dataplane": dataplane_rules.DataplaneRules(self.store, self.role),
+            "Zone": zone_rules.ZoneRules(self.store, unsafe),
         }
         self.manager = resources.ResourceManager(self.store, self.catalog, self.role, self.permits, rules)
         self.insight_loop = insight_loop.InsightLoop(

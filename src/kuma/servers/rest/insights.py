@@ -125,13 +125,13 @@ class InsightEndpoints:
         return 0 if kind is None else len(await self._manager.store.list(kind))
 
     async def _zones(self, kind_name: str) -> dict[str, int]:
-        """How many zones, or proxies of zones, there are, and how many of them are connected."""
+        """How many zones, or proxies of zones, ever connected, and how many of them are connected now."""
         kind = self._manager.catalog.find(kind_name)
         insight_kind = self._manager.catalog.find(kind.insight) if kind is not None else None
-        if kind is None or insight_kind is None:
-            return {"online": 0, "total": await self._count(kind_name)}
-        online = sum(_is_connected(each.spec) for each in await self._stored(insight_kind))
-        return {"online": online, "total": await self._count(kind_name)}
+        if insight_kind is None:
+            return {"online": 0, "total": 0}
+        found = [each.spec.is_online for each in await self._stored(insight_kind)]
+        return {"online": sum(found), "total": len(found)}
 
     async def _sum_resources(self, meshes: Iterable[meshinsight.MeshInsight]) -> dict[str, dict[str, int]]:
         totals: dict[str, int] = {}
@@ -158,11 +158,6 @@ def _service_types(text: str) -> set[serviceinsight.ServiceType]:
         return {serviceinsight.ServiceType(each) for each in text.split(",")} if text else set()
     except ValueError:
         raise errors.BadRequest("bad request: unsupported service type") from None
-
-
-def _is_connected(insight: Any) -> bool:
-    last = insight.subscriptions[-1] if insight.subscriptions else None
-    return last is not None and last.connect_time is not None and last.disconnect_time is None
 
 
 def _sum_services(services: Iterable[serviceinsight.Service]) -> dict[str, dict[str, int]]:
