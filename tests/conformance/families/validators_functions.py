@@ -1,4 +1,4 @@
-"""Family `validators_functions`: the rules of targetRefs and of metadata, called directly."""
+"""Family `validators_functions`: the rules of targetRefs, of metadata and of JSON patches, called directly."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from kuma.policy_engine import json_patch
 from kuma.resources import documents, meta, reader, targetref
 from kuma.resources import kind as declarations
 from kuma.resources import resource as res
@@ -42,7 +43,14 @@ def _meta(detail: dict[str, Any]) -> outcome.Outcome:
     return violations.compare(detail["expected"], meta.violations(own, scope))
 
 
+def _json_patch(detail: dict[str, Any]) -> outcome.Outcome:
+    texts = detail["input"]["patchBlocks"]
+    blocks = [reader.read_struct(json_patch.Block, documents.parse_yaml(each), proto=False) for each in texts]
+    return violations.compare(detail["expected"], json_patch.check(detail.get("root") or "jsonPatches", blocks))
+
+
 _FUNCTIONS: dict[str, Callable[[dict[str, Any]], outcome.Outcome]] = {
     "ValidateTargetRef": _target_ref,
     "ValidateMeta": _meta,
+    "ValidateJsonPatchBlock": _json_patch,
 }
