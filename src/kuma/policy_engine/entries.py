@@ -86,6 +86,6 @@ def names_clients(matches: Sequence[targetref.Match] | None) -> bool:
 
 def deprecations(ref: targetref.TargetRef | None, from_: Sequence[Any] | None = None) -> Iterator[str]:
     """Warnings about the frame of a policy whose `from` gave way to `rules`."""
-    yield from targetref.deprecations(ref)
     if from_:
         yield "'from' field is deprecated, use 'rules' instead"
+    yield from targetref.deprecations(ref)

@@ -44,8 +44,8 @@ class HeaderModifier(HeaderChanges, frozen=True):
 class HeaderMatch(kinds.Spec, frozen=True):
     """Which headers fit. `type` is Exact where it was not written; Present and Absent take no value."""
 
-    name: HeaderName = ""
     type: Annotated[str, values.one_of(*MATCH_TYPES), values.defaults_to("Exact")] = ""
+    name: HeaderName = ""
     value: str = ""
 
 

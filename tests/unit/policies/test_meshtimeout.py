@@ -57,6 +57,6 @@ def test_owners_of_a_namespace_reach_no_gateway() -> None:
 def test_deprecations() -> None:
     spec = "{targetRef: {kind: MeshSubset}, from: [{targetRef: {kind: Mesh}, default: {idleTimeout: 1s}}]}"
     assert rules.warnings(model.KIND, spec) == [
-        "MeshSubset value for 'targetRef.kind' is deprecated, use Dataplane with labels instead",
         "'from' field is deprecated, use 'rules' instead",
+        "MeshSubset value for 'targetRef.kind' is deprecated, use Dataplane with labels instead",
     ]

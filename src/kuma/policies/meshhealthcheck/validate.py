@@ -60,6 +60,6 @@ def _check_http(path: str, check: "model.HttpCheck") -> Iterator[Violation]:
 def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
     """Warnings about what still works and will go."""
     spec: model.MeshHealthCheck = resource.spec
-    yield from targetref.deprecations(spec.target_ref)
     if any(entry.default.healthy_panic_threshold is not None for entry in spec.to or ()):
         yield _PANIC_MOVED
+    yield from targetref.deprecations(spec.target_ref)

@@ -18,8 +18,8 @@ METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 class PathMatch(kinds.Spec, frozen=True):
     """The path of a request; a prefix ends where a part of the path ends."""
 
-    type: Annotated[str, values.Required, values.one_of("Exact", "PathPrefix", "RegularExpression")] = ""
     value: Annotated[str, values.Required, values.sized(least=1)] = ""
+    type: Annotated[str, values.Required, values.one_of("Exact", "PathPrefix", "RegularExpression")] = ""
 
 
 class QueryParamsMatch(kinds.Spec, frozen=True):
@@ -31,7 +31,10 @@ class QueryParamsMatch(kinds.Spec, frozen=True):
 
 
 class Match(kinds.Spec, frozen=True):
-    """Requests that fit every member that is written."""
+    """Requests that fit every member that is written.
+
+    The order of fields here and below is Kuma's: the JSON of a rule's matches is hashed into the name of its route.
+    """
 
     path: PathMatch | None = None
     method: Annotated[str, values.one_of(*METHODS)] = ""

@@ -146,7 +146,6 @@ def _check_failover(path: str, failover: "model.Failover") -> Iterator[Violation
 def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
     """Warnings about what still works and will go."""
     spec: model.MeshLoadBalancingStrategy = resource.spec
-    yield from targetref.deprecations(spec.target_ref)
     for index, entry in enumerate(spec.to or ()):
         path = f"spec.to[{index}].default"
         for _, member, policies in _nested_hashes(entry.default.load_balancer):
@@ -154,6 +153,7 @@ def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
             yield f"configuration '{place}' is deprecated, use '{path}.hashPolicies' instead"
             yield from _source_ip_warnings(place, policies)
         yield from _source_ip_warnings(f"{path}.hashPolicies", entry.default.hash_policies or ())
+    yield from targetref.deprecations(spec.target_ref)
 
 
 def _source_ip_warnings(path: str, policies: "Sequence[model.HashPolicy]") -> Iterator[str]:

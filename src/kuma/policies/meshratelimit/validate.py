@@ -93,7 +93,7 @@ def _check_rate(path: str, rate: "model.Rate | None") -> Iterator[Violation]:
 def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
     """Warnings about what still works and will go."""
     spec: model.MeshRateLimit = resource.spec
-    yield from entries.deprecations(spec.target_ref, spec.from_)
+    yield from entries.deprecations(None, spec.from_)
     confs = {
         "from": [entry.default for entry in spec.from_ or ()],
         "rules": [entry.default for entry in spec.rules or ()],
@@ -104,6 +104,7 @@ def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
             if _tells_success(conf):
                 place = f"spec.{name}[{index}].default.local.http.requestRate.status"
                 yield f"'{place}' must be 400 or higher. Please update your configuration."
+    yield from entries.deprecations(spec.target_ref)
 
 
 def _tells_success(conf: "model.Conf") -> bool:
