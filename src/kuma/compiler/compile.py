@@ -41,10 +41,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What is personal to one proxy."""
+    """What is personal to one proxy. `secrets` are those of its certificate, kept while that stays."""
 
     sets: Sets
     authors: Mapping[tuple[str, str], Authors]
+    secrets: tuple[Built, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts) -> Hashable:
 def snapshot(own: Own, shape: Shape) -> xds.Snapshot:
     """Both halves as one proxy's snapshot."""
     kinds = own.sets.keys() | shape.sets.keys()
-    return xds.Snapshot({kind: xds.ResourceSet(shape.sets.get(kind, {}), own.sets.get(kind, {})) for kind in kinds})
+    none = xds.NO_MEMBERS
+    return xds.Snapshot({kind: xds.ResourceSet(shape.sets.get(kind, none), own.sets.get(kind, none)) for kind in kinds})
 
 
 class Compiler:
@@ -122,17 +124,26 @@ class Compiler:
             plan.clusters += behind
         return _rendered(plan, self._secrets(picture, subject, identity))
 
-    @staticmethod
     def _secrets(
-        picture: view.MeshView, subject: proxy.ProxyFacts, identity: Identity | None
-    ) -> list[tuple[xds.Rendered, Authors]]:
+        self, picture: view.MeshView, subject: proxy.ProxyFacts, identity: Identity | None
+    ) -> tuple[Built, ...]:
+        """Certificate and roots. The roots of a mesh are one object for all its proxies."""
         if identity is None or picture.backend is None:
-            return []
+            return ()
         unified = inbounds.is_unified(picture, subject)
-        own = tls.identity_secret(names.identity_secret(picture.name, unified), identity.certificate, identity.key)
-        roots = tls.ca_secret(names.ca_secret(picture.name, unified), identity.roots)
         author = (res.ref_to(picture.resource),)
-        return [(render.secret(own), author), (render.secret(roots), author)]
+        at_own = ("identity", picture.name, unified, identity)
+        own = self._nodes.get(at_own)
+        if own is None:
+            name = names.identity_secret(picture.name, unified)
+            own = Built(render.secret(tls.identity_secret(name, identity.certificate, identity.key)), author)
+            self._nodes[at_own] = own
+        at_roots = ("roots", picture.name, unified, identity.roots)
+        roots = self._nodes.get(at_roots)
+        if roots is None:
+            roots = Built(render.secret(tls.ca_secret(names.ca_secret(picture.name, unified), identity.roots)), author)
+            self._nodes[at_roots] = roots
+        return own, roots
 
     def shape(self, picture: view.MeshView, subject: proxy.ProxyFacts, before: Shape | None = None) -> Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
@@ -176,7 +187,7 @@ def _is_same(old: Mapping[str, xds.Rendered], new: Mapping[str, xds.Rendered]) -
     return len(old) == len(new) and all(old.get(name) is each for name, each in new.items())
 
 
-def _rendered(plan: nodes.ProxyPlan, secrets: Sequence[tuple[xds.Rendered, Authors]]) -> Own:
+def _rendered(plan: nodes.ProxyPlan, secrets: tuple[Built, ...]) -> Own:
     sets: dict[str, dict[str, xds.Rendered]] = {}
     authors: dict[tuple[str, str], Authors] = {}
 
@@ -191,6 +202,6 @@ def _rendered(plan: nodes.ProxyPlan, secrets: Sequence[tuple[xds.Rendered, Autho
         put(render.listener(listener), tuple(listener.authors))
     for cluster in plan.clusters:
         put(render.cluster(cluster), tuple(cluster.authors))
-    for rendered, who in secrets:
-        put(rendered, who)
-    return Own(sets, authors)
+    for secret in secrets:
+        put(secret.rendered, secret.authors)
+    return Own(sets, authors, secrets)

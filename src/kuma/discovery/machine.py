@@ -226,6 +226,8 @@ class Machine:
         return clusters is not None and clusters.flight is not None
 
     def _answer(self, sub: Subscription, target: res.ResourceSet, now: float) -> Response | None:
+        if _has_all(sub, target):
+            return None
         if sub.sent is None and self._incomplete(sub, target):
             return None
         difference = sharing.NO_DIFFERENCE if sub.sent is None else self._shared.difference(sub.sent, target)
@@ -284,3 +286,11 @@ class Machine:
         endpoints = self._subscriptions.get(res.ENDPOINT)
         if endpoints is not None:
             endpoints.again.update(cluster.name for cluster in clusters if endpoints.wants(cluster.name))
+
+
+def _has_all(sub: Subscription, target: res.ResourceSet) -> bool:
+    """Whether the client was sent this very set, and waits for nothing. So it is with most types at most times."""
+    sent = sub.sent
+    if sent is None or sent.shared is not target.shared or sent.own is not target.own:
+        return False
+    return not (sub.asked or sub.again or sub.doubtful) and sub.retry_at is None

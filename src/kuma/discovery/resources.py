@@ -19,7 +19,8 @@ ROUTE = TYPE_PREFIX + "envoy.config.route.v3.RouteConfiguration"
 SECRET = TYPE_PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 RUNTIME = TYPE_PREFIX + "envoy.service.runtime.v3.Runtime"
 
-_EMPTY: Mapping[str, "Rendered"] = MappingProxyType({})
+NO_MEMBERS: Mapping[str, "Rendered"] = MappingProxyType({})
+"""One object for all that is empty: sets are compared by identity of their parts."""
 
 
 class Rendered:
@@ -74,8 +75,8 @@ class ResourceSet:
     stands in at most one of the two.
     """
 
-    shared: Mapping[str, Rendered] = field(default_factory=lambda: _EMPTY)
-    own: Mapping[str, Rendered] = field(default_factory=lambda: _EMPTY)
+    shared: Mapping[str, Rendered] = field(default_factory=lambda: NO_MEMBERS)
+    own: Mapping[str, Rendered] = field(default_factory=lambda: NO_MEMBERS)
 
     def get(self, name: str) -> Rendered | None:
         """The resource called `name`, or None."""

@@ -6,6 +6,7 @@ compiled keeps what it has and is reported; the others go on.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -262,16 +263,19 @@ class Publisher:
         if picture is None or dataplane is None or feed not in self._feeds.get(feed.key, {}):
             return None
         try:
-            subject = proxy.facts_of(dataplane, feed.metadata)
+            subject = feed.subject
+            if subject is None or subject.resource is not dataplane:
+                subject = proxy.facts_of(dataplane, feed.metadata)
             identity = await self._identities.current(picture.resource, dataplane) if picture.backend else None
             certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
             pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
             own = self._compiler.own(picture, subject, pems, certificate)
-            feed.subject, feed.identity = subject, identity
+            is_other, feed.subject, feed.identity = subject is not feed.subject, subject, identity
             own_changed = feed.own is None or feed.own.sets != own.sets
-            feed.own = compile.Own(feed.own.sets, own.authors) if feed.own and not own_changed else own
+            feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and not own_changed else own
             before = feed.group.shape if feed.group else None
-            self._join(feed, compile.shape_key(picture, subject))
+            if is_other or feed.group is None:
+                self._join(feed, compile.shape_key(picture, subject))
             assert feed.group is not None
             if feed.group.shape is None:
                 self._reshape(feed.group)
