@@ -71,7 +71,19 @@ class Server:
         secret.write_text(PASSWORD)
         if self._user:
             shutil.chown(secret, self._user)
-        self._run("initdb", "-D", str(self.data), "-U", "kuma", "-E", "UTF8", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
+        self._run(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            "kuma",
+            "-E",
+            "UTF8",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+            "-N",
+        )
         with (self.data / "postgresql.conf").open("a") as conf:
             # A kill of the server loses nothing that the kernel has; only power cuts need the sync.
             lines = ["listen_addresses = '127.0.0.1'", f"port = {self.port}", "fsync = off", "max_connections = 60"]
@@ -118,9 +130,9 @@ class Server:
         }
         return connecting.Options(**(fields | changes))
 
-    def new_database(self, *, migrated: bool = True) -> "Database":
+    def new_database(self, name: str = "", *, migrated: bool = True) -> "Database":
         """An empty database with the schema, or without."""
-        name = f"kuma{next(self._names)}"
+        name = name or f"kuma{next(self._names)}"
         with psycopg.connect(**connecting.parameters(self.options()), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         database = Database(self, name)

@@ -34,6 +34,8 @@ from kuma.store import postgres_connection as connecting
 _LOADED_AT_ONCE = 500
 _BATCH = 500
 """Requests that share a transaction at most."""
+_MANY = 32
+"""From so many keys on everything is compared instead: the notifications of a larger transaction may come in parts."""
 _TRIES = 3
 """How often a request is planned anew when the database knew better."""
 _PAUSE = 0.5
@@ -172,11 +174,10 @@ class PostgresStore:
         """Makes the image say of these keys (or of all that differ) what the database says, visible together."""
         async with self._transactions.connection(self._options.connection_timeout) as connection:
             wanted = dict.fromkeys(keys)
-            if everything:
+            if everything or len(wanted) > _MANY:
+                await connection.execute(postgres_rows.BEGIN_SNAPSHOT)
                 stamps = await (await connection.execute(postgres_rows.STAMPS)).fetchall()
                 wanted |= dict.fromkeys(self._mirror.differing(stamps))
-            if not wanted:
-                return
             select = connection.execute(postgres_rows.SELECT, postgres_rows.selected(list(wanted)))
             found = await (await select).fetchall()
         self._feed.publish(list(self._mirror.take_truth(wanted, found)))

@@ -30,6 +30,7 @@ VALUES (%s, %s, %s, 0, %s, %s, %s::jsonb, %s, %s::jsonb, %s, %s, %s)
 
 LOAD = f"SELECT {_COLUMNS} FROM resources"
 SELECT = f"{LOAD} WHERE (type, mesh, name) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))"
+BEGIN_SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 STAMPS = "SELECT type, mesh, name, version, creation_time, modification_time FROM resources ORDER BY modification_time"
 CREATE = f"{_INSERT} ON CONFLICT DO NOTHING {_RETURNED}"
 UPDATE = f"""
