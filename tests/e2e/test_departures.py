@@ -54,6 +54,22 @@ def test_a_proxy_that_was_killed_is_gone_after_the_delay(mesh: meshes.Mesh) -> N
     until_endpoints(web, first, second)
 
 
+def test_a_successor_of_the_same_name_stays_when_its_predecessor_leaves(mesh: meshes.Mesh) -> None:
+    first = mesh.sidecar("echo", inbounds={"echo": mesh.echo("http", "first").inbound}).start()
+    web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",)).start()
+    until_endpoints(web, first)
+    second = mesh.sidecar("echo", inbounds={"echo": mesh.echo("http", "second").inbound}).start()
+    until_endpoints(web, second)
+    traffic.until_status(web.url("echo"), 200)
+    with traffic.flowing(web.url("echo")) as requests:
+        assert first.program is not None
+        assert first.program.end() == 0
+        requests.until_more()
+    assert traffic.get(web.url("echo")).document["app"] == "second"
+    second.end()
+    until_endpoints(web)
+
+
 def test_a_dataplane_that_a_user_created_stays(mesh: meshes.Mesh) -> None:
     web, first, second = two_servers(mesh, brings_itself=False)
     first.end()

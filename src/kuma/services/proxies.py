@@ -210,12 +210,13 @@ class Proxies:
     async def goodbye(self, key: res.Key, credential: str) -> None:
         """Removes the Dataplane that a proxy registered itself, at once; one that others created stays.
 
+        So does one whose name a successor has taken over while the old proxy drains: both are connected then.
         NotFound where there is none, Unauthenticated where the credential is not for it.
         """
         stored = await self._store.get(key)
         await self._authenticate(stored, credential)
         async with self._registering:
-            if await self._is_registered(key):
+            if len(self._sessions.get(key, ())) < 2 and await self._is_registered(key):
                 await self._remove(key)
 
     # --- joining ------------------------------------------------------------------------------------------------------

@@ -118,6 +118,19 @@ async def test_goodbye_removes_at_once(cp):
         await cp.proxies.goodbye(KEY, "")
 
 
+async def test_goodbye_of_a_predecessor_leaves_its_successor(cp):
+    old = await cp.proxies.connect(kit.bringing("web-1"), "")
+    new = await cp.proxies.connect(kit.bringing("web-1", servicePort=81), "")
+    await cp.proxies.goodbye(KEY, "")
+    old.close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await cp.has_dataplane("web-1")
+    await cp.proxies.goodbye(KEY, "")
+    assert not await cp.has_dataplane("web-1")
+    new.close()
+
+
 async def test_after_a_kill_those_who_do_not_come_back_are_removed(cp):
     for name in ("web-1", "web-2"):
         await cp.proxies.connect(kit.bringing(name), "")
