@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kuma.base import errors
+from kuma.resources import datasource
 from kuma.resources import resource as res
 from kuma.resources.kinds import secret
 from kuma.store import protocol
@@ -19,35 +20,23 @@ MAX_FILE = 1024 * 1024
 """Bytes."""
 
 
-class DataSource(msgspec.Struct, frozen=True, rename="camel"):
-    """Where bytes are; the first field that is set counts. `inline` is not printed: it may be a key."""
-
-    secret: str = ""
-    file: str = ""
-    inline: bytes = b""
-    inline_string: str = ""
-
-    def __repr__(self) -> str:
-        return f"DataSource(secret={self.secret!r}, file={self.file!r})"
-
-
-def parse(value: Mapping[str, Any] | None) -> DataSource | None:
+def parse(value: Mapping[str, Any] | None) -> datasource.DataSource | None:
     """The data source of a conf; None where it is absent or names nothing. BadRequest where it is malformed."""
     if not value:
         return None
     try:
-        source = msgspec.convert(value, DataSource)
+        source = msgspec.convert(value, datasource.DataSource)
     except msgspec.ValidationError as failure:
         raise errors.BadRequest(f"not a data source: {failure}") from None
-    return source if source != DataSource() else None
+    return None if source.is_empty else source
 
 
-def secret_of(source: DataSource, mesh: str) -> res.Key | None:
+def secret_of(source: datasource.DataSource, mesh: str) -> res.Key | None:
     """The key of the secret that a source points at, if it does."""
     return res.Key(secret.KIND.name, mesh, source.secret) if source.secret else None
 
 
-async def read(store: protocol.Store, source: DataSource, mesh: str) -> bytes:
+async def read(store: protocol.Store, source: datasource.DataSource, mesh: str) -> bytes:
     """The bytes; NotFound for an absent secret or file, BadRequest for a file that cannot be read."""
     key = secret_of(source, mesh)
     if key is not None:
@@ -58,7 +47,7 @@ async def read(store: protocol.Store, source: DataSource, mesh: str) -> bytes:
         return found.spec.data
     if source.file:
         return _read_file(source.file)
-    return source.inline or source.inline_string.encode()
+    return source.inline or (source.inline_string or "").encode()
 
 
 def _read_file(path: str) -> bytes:
