@@ -1,6 +1,5 @@
 """Rules of a MeshRetry. Its violations carry a `conf` behind `default` that no document has: clients of Kuma know it."""
 
-import http
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,26 @@ HTTP_CONDITIONS = (
     "Http3PostConnectFailure",
     *METHODS,
 )
-_KNOWN_TO_HTTP = frozenset(HTTP_CONDITIONS).union(str(status.value) for status in http.HTTPStatus)
+_STATUSES = (
+    *range(100, 104),
+    *range(200, 209),
+    226,
+    *range(300, 306),
+    307,
+    308,
+    *range(400, 419),
+    *range(421, 427),
+    428,
+    429,
+    431,
+    451,
+    *range(500, 509),
+    510,
+    511,
+)
+"""Statuses that have a meaning (IANA, "HTTP Status Code Registry")."""
+
+_KNOWN_TO_HTTP = frozenset(HTTP_CONDITIONS).union(map(str, _STATUSES))
 _KNOWN_TO_GRPC = frozenset(GRPC_CONDITIONS)
 _TO = targetref.Allowed(("Mesh", "MeshService", "MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute"))
 _TO_OF_GATEWAY = targetref.Allowed(("Mesh", "MeshExternalService"))
