@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from kuma.base.errors import Violation
 from kuma.resources import values
 
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?", re.ASCII)
 
 
 def decimal_of(number: int | str) -> decimal.Decimal | None:

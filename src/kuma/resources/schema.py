@@ -142,8 +142,13 @@ def _check_marks(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple
         yield path, f"in body should be less than or equal to {most}"
     yield from _check_length(marks, value, path)
     pattern = marks.get("pattern")
-    if pattern is not None and not re.search(pattern, value):
+    if pattern is not None and not _is_like(pattern, value):
         yield path, f"in body should match '{pattern}'"
+
+
+def _is_like(pattern: str, text: str) -> bool:
+    """Whether a text fits. Go's final `$` is the end of the text, where Python's also is before a last newline."""
+    return re.search(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, text) is not None
 
 
 def _check_length(marks: dict[str, Any], value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,13 @@ def to_http(conf: str) -> str:
             [f"{HTTP}.hostSelection[0].updateFrequency: must be defined and greater than zero"],
         ),
         (
+            to_http('{retriableRequestHeaders: [{name: "line\\n"}]}'),
+            [
+                "spec.to[0].default.http.retriableRequestHeaders[0].name: "
+                r"in body should match '^[a-z0-9!#$%&'*+\-.^_\x60|~]+$'"
+            ],
+        ),
+        (
             to_http("{retriableRequestHeaders: [{name: X-Upper}]}"),
             [
                 "spec.to[0].default.http.retriableRequestHeaders[0].name: "
