@@ -71,11 +71,11 @@ class _Connections:
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.__dict__.setdefault("open", set()).add(request)
-        super().process_request(request, client_address)  # type: ignore[misc] - of the class it is mixed into
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         self.__dict__.setdefault("open", set()).discard(request)
-        super().shutdown_request(request)  # type: ignore[misc] - of the class it is mixed into
+        super().shutdown_request(request)
 
     def hang_up(self) -> None:
         """Ends all connections."""
@@ -107,7 +107,7 @@ class _HttpHandler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         headers = {key.lower(): value for key, value in self.headers.items()}
         said = {
-            "app": self.server.app_name,  # type: ignore[attr-defined] - our own server
+            "app": self.server.app_name,
             "method": self.command,
             "path": self.path,
             "body": self.rfile.read(length).decode() if length else "",

@@ -43,7 +43,7 @@ def issue(uris: list[str], signer: Pair | None = None, *, ca: bool = False, name
         issuer = x509.load_pem_x509_certificate(signer.cert).subject
         loaded = serialization.load_pem_private_key(signer.key, None)
         assert isinstance(loaded, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
-        signing = loaded  # type: ignore[assignment] - builtin authorities may be of either type
+        signing = loaded
     now = datetime.datetime.now(datetime.UTC)
     usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
     sans = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(each) for each in uris])

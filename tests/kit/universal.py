@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.kit import network
+
 T = TypeVar("T")
 
-PATIENCE = 30.0
-"""Seconds after which something that should happen is taken not to happen, on a busy machine."""
+PATIENCE = network.PATIENCE
+free_port = network.free_port
 
 _POLL = 0.02
 
@@ -32,13 +33,6 @@ def eventually(ask: Callable[[], T | None], what: str, patience: float = PATIENC
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience:g} s: {what}")
         time.sleep(_POLL)
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def script(name: str) -> str:
