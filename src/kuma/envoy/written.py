@@ -28,7 +28,10 @@ def read(type_name: str, document: Any, *, whole: bool = True) -> Any:
     message = message_factory.GetMessageClass(descriptor)()
     try:
         json_format.ParseDict(_known_part(document or {}, descriptor), message)
-    except (json_format.Error, TypeError, ValueError) as failure:
+    except RecursionError:
+        raise ValueError("exceeded max depth") from None
+    except (json_format.Error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as failure:
+        # The parser expects the shapes that JSON of a message has, and trips over others in many ways.
         raise ValueError(_reason(failure)) from None
     if whole:
         broken = constraints.first_violation(message)

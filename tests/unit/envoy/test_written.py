@@ -1,6 +1,16 @@
 """Envoy messages that users write: what is read, and what is refused in whose words."""
 
+import contextlib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import envoy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from validate import validate_pb2
 
 from kuma.envoy import constraints, written
 
@@ -71,3 +81,74 @@ def test_what_cannot_be_used_is_refused(type_name: str, document: dict[str, obje
 
 def test_a_message_that_keeps_the_rules_has_no_violation() -> None:
     assert constraints.first_violation(written.read(HOST, {"name": "a", "domains": ["a"], "routes": [ROUTE]})) == ""
+
+
+NAMES = (
+    "name",
+    "type",
+    "connectTimeout",
+    "loadAssignment",
+    "endpoints",
+    "typedConfig",
+    "@type",
+    "metadata",
+    "healthChecks",
+)
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["5s", "x", LUA, "x/google.protobuf.Any"])
+)
+DOCUMENTS = st.recursive(
+    LEAVES, lambda each: st.lists(each, max_size=3) | st.dictionaries(st.sampled_from(NAMES), each), max_leaves=12
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([CLUSTER, HTTP_FILTER]), st.dictionaries(st.sampled_from(NAMES), DOCUMENTS))
+def test_no_document_breaks_the_reader(type_name: str, document: dict[str, object]) -> None:
+    with contextlib.suppress(ValueError):
+        assert written.read(type_name, document, whole=False).DESCRIPTOR.full_name == type_name
+    with contextlib.suppress(ValueError):
+        assert constraints.first_violation(written.read_any(document)) == ""
+
+
+NUMBERS = {f"{kind}.{rule}" for kind in ("double", "float", "int32", "int64", "uint32", "uint64") for rule in (
+    "gt", "gte", "lt", "lte", "in", "not_in")}  # fmt: skip
+TEXTS = {f"string.{rule}" for rule in (
+    "min_len", "max_len", "max_bytes", "prefix", "suffix", "pattern", "in", "not_in", "well_known_regex", "strict",
+    "ignore_empty")}  # fmt: skip
+UNDERSTOOD = (
+    NUMBERS
+    | TEXTS
+    | {"bytes.min_len", "bytes.max_len", "bool.const", "enum.defined_only", "enum.in", "enum.not_in"}
+    | {f"duration.{rule}" for rule in ("gt", "gte", "lt", "lte", "required")}
+    | {"any.required", "message.required", "message.skip"}
+    | {"repeated.min_items", "repeated.max_items", "repeated.unique", "map.min_pairs"}
+)
+
+
+def test_every_constraint_of_the_api_is_understood() -> None:
+    found = {name for message in _messages() for field in message.fields for name in _rule_names(field)}
+    assert "string.min_len" in found
+    assert found <= UNDERSTOOD
+
+
+def _rule_names(field: Any) -> Iterator[str]:
+    waiting = [field.GetOptions().Extensions[validate_pb2.rules]]
+    while waiting:
+        for kind, rules in waiting.pop().ListFields():
+            for each, value in rules.ListFields():
+                if each.name in ("items", "keys", "values"):
+                    waiting.append(value)
+                else:
+                    yield f"{kind.name}.{each.name}"
+
+
+def _messages() -> Iterator[Any]:
+    """Every message of Envoy's v3 API."""
+    for module in pkgutil.walk_packages(envoy.__path__, "envoy."):
+        if module.name.endswith("_pb2") and ".v3." in module.name:
+            waiting = list(importlib.import_module(module.name).DESCRIPTOR.message_types_by_name.values())
+            while waiting:
+                message = waiting.pop()
+                yield message
+                waiting.extend(message.nested_types)
