@@ -182,8 +182,8 @@ class InsightLoop:
             await self._put(name, meshinsight.KIND, res.Meta("", name), overall, always=True)
             meta = res.Meta(name, f"all-services-{name}")
             await self._put(name, serviceinsight.KIND, meta, services, always=bool(state.facts))
-        except (errors.Conflict, errors.AlreadyExists):
-            # Another control plane wrote in between; what is right now is found in the next round.
+        except (errors.Conflict, errors.AlreadyExists, errors.Unavailable):
+            # Another control plane wrote in between, or the store is away for now: the next round sees to it.
             self._due.add(name)
             self._wake.set()
         except errors.NotFound:

@@ -21,6 +21,7 @@ from kuma.resources import resource as res
 from kuma.store import (
     feed,
     memory,
+    postgres_lease,
     postgres_listener,
     postgres_mirror,
     postgres_rows,
@@ -66,8 +67,8 @@ class PostgresStore:
         _load(options, self._mirror)
         self._mirror.start()
         self._feed = feed.Feed(self._mirror.image.revision, window)
-        self.pool = connecting.pool(options)
-        self._transactions = postgres_transactions.Transactions(options, self.pool, self._compare)
+        self._pool = connecting.pool(options)
+        self._transactions = postgres_transactions.Transactions(options, self._pool, self._compare)
         self._requests: list[postgres_writes.Request] = []
         self._suspects: dict[res.Key, None] = {}
         self._is_compared = True
@@ -111,6 +112,10 @@ class PostgresStore:
         """See `protocol.Store.revision`."""
         return self._mirror.image.revision
 
+    def lease(self, owner: str) -> postgres_lease.Lease:
+        """The lock that one control plane on this database holds; `owner` is the id of this one."""
+        return postgres_lease.Lease(self._options, self._transactions, owner)
+
     async def close(self) -> None:
         """Carries out what was accepted, ends the watches and lets go of the database. A second call does nothing."""
         if self._is_closing:
@@ -147,7 +152,7 @@ class PostgresStore:
 
     async def _keep(self) -> None:
         """Runs until the store is closing and nothing is left to write."""
-        async with self.pool:
+        async with self._pool:
             while not self._is_closing or self._requests:
                 await self._wake.wait()
                 self._wake.clear()

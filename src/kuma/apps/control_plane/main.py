@@ -8,7 +8,7 @@ import sys
 import click
 
 import kuma
-from kuma.apps.control_plane import logging
+from kuma.apps.control_plane import logging, settings_store
 from kuma.apps.control_plane import settings as configuration
 from kuma.base import errors
 
@@ -72,16 +72,18 @@ def migrate() -> None:
 @click.option("-c", "--config-file", default="", help="configuration file, YAML or JSON")
 def up(config_file: str) -> None:
     """Apply the newest schema. SQLite files are brought up to date when they are opened, so this opens and closes."""
-    from kuma.apps.control_plane import wiring  # see _serve
-    from kuma.store import sqlite
+    from kuma.apps.control_plane import opening, wiring  # see _serve
 
-    async def migrate_file(path: str) -> None:
-        await sqlite.SqliteStore(path, wiring.catalog()).close()
+    async def migrate_file(settings: settings_store.StoreSettings) -> None:
+        await opening.open_store(settings, wiring.catalog(), "").store.close()
 
     try:
-        settings = configuration.load(config_file).settings
-        if settings.store.type == "sqlite":
-            asyncio.run(migrate_file(settings.store.sqlite.path))
+        store = configuration.load(config_file).settings.store
+        if store.type == "sqlite":
+            asyncio.run(migrate_file(store))
+        elif store.type == "postgres":
+            is_new = opening.migrate(store)
+            click.echo(f"DB has {'been migrated' if is_new else 'already been migrated'} for Kuma {kuma.VERSION}")
     except errors.KumaError as failure:
         _end(failure)
 

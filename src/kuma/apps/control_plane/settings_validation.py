@@ -49,9 +49,9 @@ def first_problem(settings: Settings) -> str | None:
 
 def require_supported(settings: Settings) -> None:
     """BadRequest where valid settings ask for a part of Kuma that this control plane does not have."""
-    if settings.store.type in ("postgres", "kubernetes"):
+    if settings.store.type == "kubernetes":
         raise errors.BadRequest(
-            f'store.type: this control plane has no store of type "{settings.store.type}" yet; use "sqlite" or "memory"'
+            'store.type: this control plane has no store of type "kubernetes" yet; use "sqlite", "postgres" or "memory"'
         )
     if settings.environment == "kubernetes":
         raise errors.BadRequest('environment: this control plane does not run on Kubernetes yet; use "universal"')

@@ -18,7 +18,7 @@ import prometheus_client
 import structlog
 
 import kuma
-from kuma.apps.control_plane import logging, ports, settings_mesh, settings_servers
+from kuma.apps.control_plane import logging, opening, ports, settings_mesh, settings_servers
 from kuma.apps.control_plane import settings as configuration
 from kuma.base import errors
 from kuma.compiler import compile, health
@@ -47,6 +47,7 @@ from kuma.services import (
     identities,
     insight_loop,
     inspection,
+    leader,
     measured_store,
     mesh_rules,
     metrics,
@@ -59,7 +60,6 @@ from kuma.services import (
     zone_rules,
 )
 from kuma.services import role as roles
-from kuma.store import memory, sqlite
 from kuma.store import protocol as stores
 
 CLUSTER_ID = res.Key(configs.KIND.name, "", "kuma-cluster-id")
@@ -99,7 +99,10 @@ class ControlPlane:
         )
         self.metrics = metrics.Metrics(prometheus_client.CollectorRegistry(), zone.name)
         self.catalog = catalog()
-        self.store = measured_store.MeasuredStore(_open_store(settings, self.catalog), self.metrics)
+        opened = opening.open_store(settings.store, self.catalog, self.instance_id)
+        self.store = measured_store.MeasuredStore(opened.store, self.metrics)
+        self.leader = leader.Leader(opened.lease, self.metrics.leads)
+        self._is_shared = opened.lease is not None
         self._build_security()
         self._build_resources()
         self._build_publishing()
@@ -186,11 +189,13 @@ class ControlPlane:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then ends cleanly. ExceptionGroup or KumaError where a part fails."""
         try:
-            await self.defaults.ensure_started()
+            await self.leader.stand()
+            if self.leader.is_leading:
+                await self.defaults.ensure_started()
             self.cluster_id = await _cluster_id(self.store)
             self.metrics.describe_control_plane(kuma.VERSION, self.instance_id, self.cluster_id)
-            self.metrics.leads(True)
-            await self.proxies.recover()
+            if not self._is_shared:
+                await self.proxies.recover()
             async with _running(self._loops()):
                 await self.publisher.ready.wait()
                 async with ports.listening(self._ports(), self.settings):
@@ -200,17 +205,24 @@ class ControlPlane:
                     self._is_ready = False
                     self.proxies.retire()
                     _LOG.info("shutting down")
-            await self.insights.flush()
+            await self._flush_insights()
         finally:
             await self.store.close()
+
+    async def _flush_insights(self) -> None:
+        try:
+            await self.insights.flush()
+        except errors.Unavailable as failure:
+            _LOG.warning("the last counts of proxies could not be written", error=str(failure))
 
     def _loops(self) -> Sequence[Coroutine[Any, Any, None]]:
         return (
             self.publisher.run(),
             self.identities.run(self.publisher.refresh_key),
             self.insights.run(),
-            self.insight_loop.run(),
             self.proxies.run(),
+            self.leader.run(),
+            self.leader.lead(self.insight_loop.run),
         )
 
     def _ports(self) -> ports.Ports:
@@ -343,21 +355,16 @@ async def _running(loops: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[
             task.cancel()
 
 
-def _open_store(settings: configuration.Settings, known: catalogs.Catalog) -> stores.Store:
-    if settings.store.type == "memory":
-        return memory.MemoryStore()
-    path = Path(settings.store.sqlite.path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return sqlite.SqliteStore(path, known)
-
-
 async def _cluster_id(store: stores.Store) -> str:
-    """The identity of this control plane, made at its first start."""
+    """The identity of this control plane, and of all on its store, made at the first start."""
     try:
         found = await store.get(CLUSTER_ID)
     except errors.NotFound:
         made = configs.Config(config=str(uuid.uuid4()))
-        found = await store.create(res.Resource(configs.KIND, res.Meta(mesh="", name=CLUSTER_ID.name), made))
+        try:
+            found = await store.create(res.Resource(configs.KIND, res.Meta(mesh="", name=CLUSTER_ID.name), made))
+        except errors.AlreadyExists:
+            found = await store.get(CLUSTER_ID)  # another control plane was faster
     return str(found.spec.config)
 
 
