@@ -91,3 +91,22 @@ def test_a_provided_authority_that_is_none_is_refused(shared_plane: planes.Plane
     answer = shared_plane.call("PUT", "/meshes/broken", document)
     assert answer.status == 400
     assert "basic constraint 'CA' must be set to 'true'" in answer.text
+
+
+def test_the_authority_is_changed_by_way_of_no_mtls(mesh: meshes.Mesh) -> None:
+    mesh.write(mtls=meshes.mtls())
+    mesh.permit()
+    web, server = mesh.pair()
+    traffic.until_status(web.url("echo"), 200)
+    old = pki.builtin_ca(mesh.plane, mesh.name)
+    other = {"type": "Mesh", "name": mesh.name, "mtls": meshes.mtls(name="ca-2")}
+    answer = mesh.plane.call("PUT", f"/meshes/{mesh.name}", other)
+    assert (answer.status, answer.document["invalid_parameters"][0]["field"]) == (400, "mtls.enabledBackend")
+    mesh.write()
+    network.until("mTLS is off", lambda: traffic.status(server.inbound("echo")) == 200)
+    mesh.plane.put(other)
+    identity = [f"spiffe://{mesh.name}/web"]
+    new = pki.issue(identity, pki.builtin_ca(mesh.plane, mesh.name, "ca-2"))
+    network.until("the new authority is trusted", lambda: pki.status_as(server.inbound("echo"), new) == 200)
+    assert pki.status_as(server.inbound("echo"), pki.issue(identity, old)) == 0
+    traffic.until_status(web.url("echo"), 200)

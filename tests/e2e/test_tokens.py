@@ -6,7 +6,9 @@ import datetime
 import grpc
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from envoy.service.health.v3 import hds_pb2
 
 from tests.kit import meshes, network, planes, streams, traffic
 
@@ -88,6 +90,32 @@ def test_a_revoked_token_is_refused_and_others_are_not(proxy: meshes.Mesh) -> No
     assert is_taken(proxy, kept)
 
 
+def test_signing_keys_are_rotated(proxy: meshes.Mesh) -> None:
+    """Both keys are good while both are there; the newest signs."""
+    old = proxy.plane.token(proxy.name, "web")
+    pem = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    name = f"dataplane-token-signing-key-{proxy.name}"
+    document = {"type": "Secret", "mesh": proxy.name, "name": f"{name}-2", "data": base64.b64encode(pem).decode()}
+    proxy.plane.put(document)
+    new = proxy.plane.token(proxy.name, "web")
+    assert (jwt.get_unverified_header(old)["kid"], jwt.get_unverified_header(new)["kid"]) == ("1", "2")
+    assert is_taken(proxy, old)
+    assert is_taken(proxy, new)
+    proxy.plane.delete({**document, "name": f"{name}-1"})
+    assert refusal(proxy, old)[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert is_taken(proxy, new)
+
+
+def test_health_streams_need_a_token_too(proxy: meshes.Mesh) -> None:
+    opening = hds_pb2.HealthCheckRequestOrEndpointHealthResponse()
+    opening.health_check_request.node.id = f"{proxy.name}.web"
+    method = "/envoy.service.health.v3.HealthDiscoveryService/StreamHealthCheck"
+    code = streams.end_after(proxy.plane, opening.SerializeToString(), method)
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+
+
 def test_an_agent_with_a_bad_token_disturbs_nobody(mesh: meshes.Mesh) -> None:
     web, _ = mesh.pair()
     traffic.until_status(web.url("echo"), 200)
@@ -120,6 +148,8 @@ def test_user_tokens(shared_plane: planes.Plane) -> None:
     assert status(user_token(shared_plane, ["developers"])) == 403
     assert status(user_token(shared_plane, ["developers"]), "/meshes") == 200
     assert status(None) == 403
+    wanted = {"mesh": "default", "name": "web", "validFor": "1h"}
+    assert shared_plane.call("POST", "/tokens/dataplane", wanted, headers=REMOTE).status == 403
     for token in ("garbage", "", user_token(shared_plane, ["mesh-system:admin"], validFor="-1s")):
         assert status(token, "/meshes") == 401, token
     assert shared_plane.metric("kuma_refused_inputs_total", boundary="rest", reason="401") >= 3

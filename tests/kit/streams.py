@@ -44,10 +44,10 @@ def _channel(plane: planes.Plane) -> grpc.Channel:
     return grpc.secure_channel(f"127.0.0.1:{plane.dp_port}", credentials, options)
 
 
-def end_after(plane: planes.Plane, message: bytes) -> grpc.StatusCode:
+def end_after(plane: planes.Plane, message: bytes, method: str = METHOD) -> grpc.StatusCode:
     """The status of a stream whose first message is this."""
     with _channel(plane) as channel:
-        answers = channel.stream_stream(METHOD)(iter([message]), timeout=network.PATIENCE)
+        answers = channel.stream_stream(method)(iter([message]), timeout=network.PATIENCE)
         try:
             for _ in answers:
                 pass
