@@ -38,12 +38,13 @@ def everything(plane: planes.Plane) -> dict[tuple[str, str, str], Any]:
     return found
 
 
-def test_traffic_goes_on_and_nothing_is_lost(plane: planes.Plane) -> None:
+@pytest.mark.parametrize("variant", ["GRPC", "DELTA_GRPC"])
+def test_traffic_goes_on_and_nothing_is_lost(plane: planes.Plane, variant: str) -> None:
     with meshes.mesh(plane) as mesh:
         mesh.write(mtls=meshes.mtls())
         permission = mesh.permit()
         plane.put({"type": "Secret", "mesh": mesh.name, "name": "own", "data": "b3du"})
-        web, _ = mesh.pair()
+        web, _ = mesh.pair(DATAPLANE_RUNTIME_ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT=variant)
         traffic.until_status(web.url("echo"), 200)
         old_token = plane.token(mesh.name, "later")
         before = everything(plane)
@@ -73,6 +74,26 @@ def test_traffic_goes_on_and_nothing_is_lost(plane: planes.Plane) -> None:
         later.token = old_token
         later.start()
         traffic.until_status(later.url("echo"), 200)
+
+
+def test_a_control_plane_that_ends_and_starts_in_good_order_loses_nobody(plane: planes.Plane) -> None:
+    with meshes.mesh(plane) as mesh:
+        mesh.permit()
+        web, _ = mesh.pair()
+        traffic.until_status(web.url("echo"), 200)
+        before = everything(plane)
+        with traffic.flowing(web.url("echo")) as requests:
+            assert plane.end() == 0
+            requests.until_more()
+            plane.start()
+            assert everything(plane) == before
+            for number in range(3):  # and once more in a hurry, in the middle of reconnecting
+                plane.kill()
+                plane.start()
+                plane.put({"type": "Secret", "mesh": mesh.name, "name": f"s{number}", "data": "b3du"})
+            for each in mesh.sidecars:
+                network.until(f"{each.name} is back", lambda who=each: plane.is_online(mesh.name, who.name), BACK)
+        assert {name for kind, _, name in everything(plane) if kind == "Secret"} >= {"s0", "s1", "s2"}
 
 
 def test_a_proxy_that_starts_without_a_control_plane_waits_for_it(plane: planes.Plane) -> None:

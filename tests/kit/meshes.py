@@ -58,11 +58,11 @@ class Mesh:
         self.plane.put(made)
         return made
 
-    def pair(self, protocol: str = "http", **client: Any) -> tuple[sidecars.Sidecar, sidecars.Sidecar]:
-        """A client `web` and a server `echo` of a protocol; both are ready."""
+    def pair(self, protocol: str = "http", **settings: str) -> tuple[sidecars.Sidecar, sidecars.Sidecar]:
+        """A client `web` and a server `echo` of a protocol, both with these settings; both are ready."""
         app = self.echo(protocol)
-        server = self.sidecar("echo", inbounds={"echo": app.inbound}).launch()
-        web = self.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",), **client).launch()
+        server = self.sidecar("echo", inbounds={"echo": app.inbound}, **settings).launch()
+        web = self.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",), **settings).launch()
         return web.ready(), server.ready()
 
     def rejections(self) -> dict[str, Any]:
