@@ -8,7 +8,8 @@ from kuma.resources import addresses
 
 _URL = re.compile(
     r"(?P<scheme>(?:ftp|tcp|udp|wss?|https?)://)?(?:[^\s/?#@]+@)?"
-    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?P<port>:\d{1,5})?(?:[/?#]\S*)?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?P<port>:\d{1,5})?(?:[/?#]\S*)?",
+    re.IGNORECASE,
 )
 _HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]*[a-zA-Z0-9])?\.?")
 

@@ -88,14 +88,18 @@ def is_request_uri(text: str) -> bool:
 
 
 def port_of(url: str) -> str | None:
-    """The port that a URL writes, empty where it writes none; None where its authority cannot be read."""
+    """The port that a URL writes, empty where it writes none; None where its authority cannot be read.
+
+    Digits of any length are a port here, as in Go: whether it exists is for the caller to say.
+    """
     try:
-        authority = parse.urlsplit(url)
-        if authority.netloc and authority.port is None and authority.netloc.rpartition("@")[2].endswith(":"):
-            return ""
-        return str(authority.port) if authority.port is not None else ""
+        authority = parse.urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return None
+    if authority.endswith("]"):
+        return ""
+    port = authority.rpartition(":")[2] if ":" in authority else ""
+    return port if not port or (port.isascii() and port.isdigit()) else None
 
 
 def split_host_port(text: str) -> tuple[str, str] | None:

@@ -105,7 +105,7 @@ class VirtualHost(Modification, frozen=True):
     """A change to the virtual hosts of route configurations."""
 
     operation: ResourceOperationName = ""
-    match: Annotated[VirtualHostMatch, values.Required] | None = None
+    match: Annotated[VirtualHostMatch | None, values.Required] = None
 
 
 class Entry(kinds.Spec, frozen=True):

@@ -71,7 +71,7 @@ def _check_datadog_url(path: str, url: str) -> Iterator[Violation]:
         yield Violation(path, "scheme must be http")
     if not parts.port:
         yield Violation(path, "port must be defined")
-    elif not addresses.is_port(int(parts.port)):
+    elif len(parts.port) > 5 or not addresses.is_port(int(parts.port)):
         yield Violation(path, "port must be a valid (1-65535)")
     for name in ("opaque", "user", "path", "query", "fragment"):
         if getattr(parts, name):
