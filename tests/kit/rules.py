@@ -14,7 +14,9 @@ from kuma.resources import resource as res
 def stored(kind: kinds.Kind[Any], spec: str, labels: Mapping[str, str] | None = None) -> res.Resource[Any]:
     """The resource that a spec in YAML becomes when it is written: checked against the schema, defaults filled in."""
     head = {"type": kind.name, "mesh": "default", "name": "n", "labels": labels or {}}
-    return codec.decode(kind, {**head, "spec": yaml.safe_load(spec)})
+    own = yaml.safe_load(spec)
+    body = own if kind.envelope is kinds.Envelope.ROOT else {"spec": own}
+    return codec.decode(kind, {**body, **head})
 
 
 def violations(kind: kinds.Kind[Any], spec: str, labels: Mapping[str, str] | None = None) -> list[str]:
