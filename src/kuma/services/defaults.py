@@ -75,7 +75,7 @@ class Defaults:
             await self._heal(each)
         if not self._role.federated:
             await self._keys.ensure(signing_keys.ZONE)
-        if not self._settings.skip_hostname_generators:
+        if not self._settings.skip_hostname_generators and "HostnameGenerator" in self._catalog:
             for generator in default_hostnames.for_role(self._role):
                 await self._create(generator)
         if self._settings.user_tokens:

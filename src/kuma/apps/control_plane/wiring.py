@@ -27,6 +27,7 @@ from kuma.legacy_policies import discovery as legacy_policies
 from kuma.policies import discovery as policies
 from kuma.resources import builtin
 from kuma.resources import catalog as catalogs
+from kuma.resources import kind as declarations
 from kuma.resources import resource as res
 from kuma.resources.kinds import config as configs
 from kuma.security import access, keys, server_certificate
@@ -78,6 +79,14 @@ def catalog() -> catalogs.Catalog:
     return catalogs.Catalog([*builtin.CORE_KINDS, *policies.kinds(), *legacy_policies.kinds()])
 
 
+def enabled_kinds(settings: configuration.Settings) -> catalogs.Catalog:
+    """The kinds that the configuration leaves in. Only new ones can be left out, each by its plural."""
+    wanted = {*settings.core_resources.enabled, *settings.policies.plugin_policies_enabled}
+    return catalogs.Catalog(
+        each for each in catalog() if each.envelope is not declarations.Envelope.SPEC or each.plural in wanted
+    )
+
+
 class ControlPlane:
     """A control plane that is built and not yet running."""
 
@@ -98,7 +107,7 @@ class ControlPlane:
             origin_label_checked=not zone.disable_origin_label_validation,
         )
         self.metrics = metrics.Metrics(prometheus_client.CollectorRegistry(), zone.name)
-        self.catalog = catalog()
+        self.catalog = enabled_kinds(settings)
         opened = opening.open_store(settings.store, self.catalog, self.instance_id)
         self.store = measured_store.MeasuredStore(opened.store, self.metrics)
         self.leader = leader.Leader(opened.lease, self.metrics.leads)

@@ -1,0 +1,24 @@
+"""Which kinds a configuration leaves in."""
+
+import dataclasses
+
+from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane import settings_mesh, wiring
+
+
+def test_all_kinds_are_there_unless_told_otherwise() -> None:
+    everything = {each.name for each in wiring.catalog()}
+    assert {each.name for each in wiring.enabled_kinds(configuration.Settings())} == everything
+
+
+def test_new_kinds_can_be_left_out_and_old_ones_cannot() -> None:
+    settings = dataclasses.replace(
+        configuration.Settings(),
+        core_resources=settings_mesh.CoreResourcesSettings(enabled=["workloads"]),
+        policies=settings_mesh.PoliciesSettings(plugin_policies_enabled=["meshtrafficpermissions"]),
+    )
+    found = wiring.enabled_kinds(settings)
+    new = {each.name for each in found if each.envelope.value == "spec"}
+    assert new == {"Workload", "MeshTrafficPermission"}
+    assert found.find("TrafficPermission") is not None
+    assert found.find("Zone") is not None
