@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ FLUSH_SECONDS = 10.0
 SUBSCRIPTION_LIMIT = 2
 
 _FIELDS = {xds.CLUSTER: "cds", xds.ENDPOINT: "eds", xds.LISTENER: "lds", xds.ROUTE: "rds"}
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _LOG = structlog.get_logger("dataplane_insights")
 
 
@@ -75,7 +76,7 @@ class Connection:
         self.disconnected: datetime | None = None
         self.generation = 0
         self._owner = owner
-        self._id = str(uuid.uuid4())
+        self.id = str(uuid.uuid4())
         self._version = proxy_versions.version_of(metadata)
         self._connected = owner.clock()
         self._updated: datetime | None = None
@@ -121,7 +122,7 @@ class Connection:
             else:
                 elsewhere = elsewhere or tally.error  # secrets have no field of their own: the total says it
         return insights.DiscoverySubscription(
-            id=self._id,
+            id=self.id,
             control_plane_instance_id=self._owner.instance_id,
             connect_time=self._connected,
             disconnect_time=self.disconnected,
@@ -142,10 +143,10 @@ def _stats(tallies: Iterable[_Tally], error: insights.LastError | None) -> insig
 
 @dataclasses.dataclass(slots=True)
 class _Proxy:
-    """The streams of one proxy that are open or not written yet, and the ended ones before (None: not read yet)."""
+    """The streams of one proxy that are open here or not written yet, and the others as they were last read."""
 
     connections: list[Connection]
-    history: tuple[insights.DiscoverySubscription, ...] | None = None
+    history: tuple[insights.DiscoverySubscription, ...] = ()
 
 
 class DataplaneInsights:
@@ -262,8 +263,7 @@ class DataplaneInsights:
                 proxy = self._proxies.get(key)
                 if proxy is None:
                     continue
-                if proxy.history is None:
-                    proxy.history = await self._stored(key)
+                proxy.history = self._merged(proxy, await self._stored(key))
                 changes.append(self._change(key, proxy))
                 ended += [each for each in proxy.connections if each.disconnected is not None]
             await self._apply(changes)
@@ -280,9 +280,21 @@ class DataplaneInsights:
         assert isinstance(spec, insights.DataplaneInsight)
         return spec.subscriptions
 
+    def _merged(
+        self, proxy: _Proxy, stored: Iterable[insights.DiscoverySubscription]
+    ) -> tuple[insights.DiscoverySubscription, ...]:
+        """The streams that are not open here, oldest first: what others write of theirs holds, and what is known here."""
+        known = {each.id: each for each in proxy.history}
+        known |= {each.id: each for each in stored if each.control_plane_instance_id != self.instance_id}
+        for each in stored:
+            known.setdefault(each.id, each)
+        for connection in proxy.connections:
+            known.pop(connection.id, None)
+        return tuple(sorted(known.values(), key=lambda each: each.connect_time or _LONG_AGO))
+
     def _change(self, key: res.Key, proxy: _Proxy) -> protocol.Change:
         latest = proxy.connections[-1]
-        subscriptions = (*(proxy.history or ()), *(each.as_subscription() for each in proxy.connections))
+        subscriptions = (*proxy.history, *(each.as_subscription() for each in proxy.connections))
         spec = insights.DataplaneInsight(
             subscriptions=subscriptions[-self._limit :],
             mtls=_mtls(latest.identity()),
@@ -295,7 +307,7 @@ class DataplaneInsights:
         """A stream whose end is written turns into history; a proxy without open ones is forgotten."""
         proxy = self._proxies[connection.dataplane]
         proxy.connections.remove(connection)
-        proxy.history = (*(proxy.history or ()), connection.as_subscription())[-self._limit :]
+        proxy.history = (*proxy.history, connection.as_subscription())[-self._limit :]
         if not proxy.connections:
             del self._proxies[connection.dataplane]
 

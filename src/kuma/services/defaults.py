@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
@@ -25,6 +27,8 @@ from kuma.store import protocol
 
 ENVOY_ADMIN_CA = "envoy-admin-ca"
 INTER_CP_CA = "inter-cp-ca"
+
+_LOG = structlog.get_logger("defaults")
 
 NewRoot = Callable[[datetime], keys.KeyPair]
 
@@ -61,9 +65,26 @@ class Defaults:
         self._issuer = issuer
         self._clock = clock
         self._settings = settings
+        self._is_done = False
+
+    async def run(self, pause: float = 1.0) -> None:
+        """As `ensure_started`, once in the life of a control plane; a store that is away is asked again after `pause`.
+
+        For a control plane that takes over the lead: the one before may have been cut short.
+        """
+        while not self._is_done:
+            try:
+                await self.ensure_started()
+            except errors.Unavailable as failure:
+                _LOG.warning("defaults could not be created, trying again", error=str(failure))
+                await asyncio.sleep(pause)
 
     async def ensure_started(self) -> None:
         """Creates what a control plane needs, and finishes Meshes whose creation was interrupted."""
+        await self._ensure()
+        self._is_done = True
+
+    async def _ensure(self) -> None:
         if self._settings.skip_tenant_resources:
             return
         if not self._role.is_global:

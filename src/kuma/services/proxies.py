@@ -264,12 +264,15 @@ class Proxies:
 
     # --- leaving ------------------------------------------------------------------------------------------------------
 
-    async def recover(self, grace: float = RECOVERY_GRACE) -> None:
+    async def recover(
+        self, grace: float = RECOVERY_GRACE, is_alive: Callable[[str], bool] = lambda instance: False
+    ) -> None:
         """Call it once before proxies connect: ends what an earlier run of this control plane left open.
 
-        Self-registered proxies that do not come back within `grace` seconds are removed.
+        Self-registered proxies that do not come back within `grace` seconds are removed. `is_alive` tells of the id of
+        a control plane whether it still runs, where several share the store.
         """
-        await self._insights.close_abandoned()
+        await self._insights.close_abandoned(is_alive)
         deadline = self._now() + grace
         for insight in await self._store.list(insight_kind.KIND):
             if not insight.spec.is_online and _keeps_definition(insight.spec):

@@ -140,7 +140,6 @@ def test_what_is_not_used_is_not_checked(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
-        ({"KUMA_STORE_TYPE": "postgres"}, "store.type"),
         ({"KUMA_STORE_TYPE": "kubernetes"}, "store.type"),
         ({"KUMA_ENVIRONMENT": "kubernetes"}, "environment"),
         ({"KUMA_MODE": "global"}, "mode"),
