@@ -79,6 +79,13 @@ NOT_BY_CLIENT = (
 """Said of a field that takes effect before Envoy knows the client."""
 
 
+BESIDE_GATEWAYS = (
+    "must not be defined when the scope includes a Gateway, select only proxyType Sidecar or select only gateways "
+    "and use spec.to"
+)
+"""Said of `from` in policies that gateways know another way."""
+
+
 def names_clients(matches: Sequence[targetref.Match] | None) -> bool:
     """Whether some match is about who the client is, which Envoy knows only once a connection stands."""
     return any(match.spiffe_id is not None for match in matches or ())

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 _TO = targetref.Allowed(("Mesh",))
 _FROM = targetref.Allowed(("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"))
-
 _BANDWIDTH = re.compile(r"[0-9]+\s?[kMG]bps")
-_BESIDE_GATEWAYS = (
-    "must not be defined when the scope includes a Gateway, select only proxyType Sidecar or select only gateways "
-    "and use spec.to"
-)
 
 
 def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
@@ -33,7 +28,7 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
         yield from _check_conf(f"spec.rules[{index}].default", rule.default)
     with_gateways = (spec.target_ref or targetref.MESH).includes_gateways
     if with_gateways and spec.from_:
-        yield Violation("spec.from", _BESIDE_GATEWAYS)
+        yield Violation("spec.from", entries.BESIDE_GATEWAYS)
     else:
         for index, client in enumerate(spec.from_ or ()):
             yield from targetref.check(f"spec.from[{index}].targetRef", client.target_ref, _FROM)

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 _EVERYBODY = targetref.Allowed(("Mesh",))
 _ERRORS_FROM = 400
-_BESIDE_GATEWAYS = (
-    "must not be defined when the scope includes a Gateway, select only proxyType Sidecar or select only gateways "
-    "and use spec.to"
-)
 
 
 def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
@@ -51,7 +47,7 @@ def _check_rules(spec: "model.MeshRateLimit", top: targetref.TargetRef) -> Itera
 
 def _check_from(spec: "model.MeshRateLimit", top: targetref.TargetRef) -> Iterator[Violation]:
     if spec.from_ and top.includes_gateways:
-        yield Violation("spec.from", _BESIDE_GATEWAYS)
+        yield Violation("spec.from", entries.BESIDE_GATEWAYS)
         return
     for index, client in enumerate(spec.from_ or ()):
         yield from targetref.check(f"spec.from[{index}].targetRef", client.target_ref, _EVERYBODY)
