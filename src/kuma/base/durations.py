@@ -36,17 +36,14 @@ def parse_go(text: str) -> int:
         body = body[1:]
     if body == "0":
         return 0
-    total, at = 0.0, 0
-    exact = 0
+    total, at = 0, 0
     while at < len(body):
         part = _GO_PART.match(body, at)
         if part is None:
             break
         number, unit = part.groups()
-        if "." in number:
-            total += float(number) * _GO_UNITS[unit]
-        else:
-            exact += int(number) * _GO_UNITS[unit]
+        whole, _, fraction = number.partition(".")
+        total += int(whole or 0) * _GO_UNITS[unit] + int(fraction or 0) * _GO_UNITS[unit] // 10 ** len(fraction)
         at = part.end()
     if not body or at != len(body):
         rest = body[at:]
@@ -57,7 +54,7 @@ def parse_go(text: str) -> int:
             unit = re.match(r"[^\d.]*", digits.group(2))
             raise ValueError(f'time: unknown unit "{unit.group(0) if unit else ""}" in duration "{text}"')
         raise ValueError(f'time: invalid duration "{text}"')
-    return sign * (exact + round(total))
+    return sign * total
 
 
 def format_go(nanos: int) -> str:

@@ -29,6 +29,8 @@ _RAW_MAP = "map[string]json.RawMessage"
 _RAW_LIST = "[]json.RawMessage"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]")
 _MOST_SHARED, _LONGEST_SHARED = 65_536, 256
+_LEAST_SCIENTIFIC = 1e21
+"""From here on Go prints a float with an exponent."""
 
 
 class Unreadable(ValueError):
@@ -173,10 +175,12 @@ def _integer_reader(extra: dict[str, Any], proto: bool) -> Read:
 
 
 def _read_float(proto: bool, value: Any) -> float:
+    """The number; a whole one as an integer, so that it is printed as Go prints it: 50, not 50.0."""
     number = _number(value, proto)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise Unreadable(gotext.unmarshal_error(value, "float64"))
-    return float(number)
+    is_whole = abs(number) < _LEAST_SCIENTIFIC and number == int(number)
+    return int(number) if is_whole else float(number)
 
 
 def _read_int_or_string(value: Any) -> int | str:

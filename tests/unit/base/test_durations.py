@@ -10,6 +10,7 @@ from kuma.base import durations as d
 @pytest.mark.parametrize(
     ("text", "nanos"),
     [
+        ("8951733.492053189s", 8_951_733_492_053_189),
         ("0", 0),
         ("5s", 5 * d.SECOND),
         ("1m30s", 90 * d.SECOND),
