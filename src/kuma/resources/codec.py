@@ -117,13 +117,13 @@ def encode(resource: res.Resource[Any]) -> dict[str, Any]:
         document.update(printer.to_builtins(resource.spec))
         return document
     document["spec"] = printer.to_builtins(resource.spec)
-    status = _status(resource)
+    status = status_of(resource)
     if status is not None:
         document["status"] = printer.to_builtins(status)
     return document
 
 
-def _status(resource: res.Resource[Any]) -> msgspec.Struct | None:
+def status_of(resource: res.Resource[Any]) -> msgspec.Struct | None:
     """The status as it is shown: kinds that have one show it even before anything is known."""
     if resource.status is None and resource.kind.status is not None:
         return resource.kind.status()
@@ -155,7 +155,7 @@ def _snis(resource: res.Resource[Any]) -> list[dict[str, Any]]:
     kri = resource.kri
     if kri is None or resource.kind.sections is None:
         return []
-    named = sorted((port, kri.with_section(section)) for port, section in resource.kind.sections(resource.spec))
+    named = [(port, kri.with_section(name)) for port, name in sorted(resource.kind.sections(resource.spec))]
     return [{"port": port, "sni": names.sni(each)} for port, each in named if not names.sni_problems(each)]
 
 
@@ -170,7 +170,7 @@ def encode_json(resource: res.Resource[Any]) -> bytes:
     spec = printer.to_json(resource.spec)
     if resource.kind.envelope is kinds.Envelope.ROOT:
         return head if spec == b"{}" else head[:-1] + b"," + spec[1:]
-    status = _status(resource)
+    status = status_of(resource)
     tail = b"" if status is None else b',"status":' + printer.to_json(status)
     return head[:-1] + b',"spec":' + spec + tail + b"}"
 

@@ -230,9 +230,12 @@ def _service(ports: list[dict[str, Any]]) -> res.Resource[Any]:
 
 
 def test_destinations_show_a_server_name_for_each_port() -> None:
-    document = codec.encode(_service([{"port": 90, "name": "admin"}, {"port": 80}, {"port": 70, "name": "no.name"}]))
+    document = codec.encode(
+        _service([{"port": 90, "name": "admin"}, {"port": 90}, {"port": 80}, {"port": 70, "name": "no.name"}])
+    )
     assert document["snis"] == [
         {"port": 80, "sni": "sni.msvc.m.east.web.80"},
+        {"port": 90, "sni": "sni.msvc.m.east.web.90"},
         {"port": 90, "sni": "sni.msvc.m.east.web.admin"},
     ]
     assert list(document)[-3:] == ["snis", "spec", "status"]

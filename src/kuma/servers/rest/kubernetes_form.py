@@ -41,6 +41,7 @@ def document(resource: res.Resource[Any], namespace: str) -> dict[str, Any]:
     if meta.mesh and not is_new:
         shown["mesh"] = meta.mesh
     shown["spec"] = spec
-    if resource.status is not None:
-        shown["status"] = codec.encode_spec(resource.status)
+    status = codec.status_of(resource)
+    if status is not None:
+        shown["status"] = codec.encode_spec(status)
     return shown
