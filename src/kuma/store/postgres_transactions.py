@@ -48,6 +48,8 @@ class Transactions:
         self._options = options
         self._pool = pool
         self._on_loss = on_loss
+        self.is_open = asyncio.Event()
+        """Set when the pool is open: who asks earlier waits for that."""
         self._own: weakref.WeakValueDictionary[int, connecting.Connection] = weakref.WeakValueDictionary()
 
     def is_own(self, process: int) -> bool:
@@ -58,6 +60,7 @@ class Transactions:
     @contextlib.asynccontextmanager
     async def connection(self, patience: float) -> AsyncIterator[connecting.Connection]:
         """A connection for the body, which must be through within `patience` seconds; one of LOST otherwise."""
+        await self.is_open.wait()
         async with self._pool.connection() as connection:
             process = connection.info.backend_pid
             self._own[process] = connection

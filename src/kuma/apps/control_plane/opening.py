@@ -4,6 +4,7 @@ A store is imported where it is used: only who has PostgreSQL pays for its drive
 """
 
 import importlib.util
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def open_store(settings: settings_store.StoreSettings, catalog: catalogs.Catalog
         options = postgres_options(settings.postgres)
         from kuma.store import postgres
 
+        # The store says once that the database is lost, and once that it is back; the pool says it at every try.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         shared = postgres.PostgresStore(options, catalog)
         return Opened(shared, shared.lease(instance_id))
     path = Path(settings.sqlite.path)
