@@ -2,7 +2,8 @@
 
 A proxy either belongs to a Dataplane that somebody created, or brings its own along in the metadata of its node. The
 latter is registered when its stream opens, and removed when it says goodbye, or some seconds after its last stream is
-gone. That a Dataplane is the proxy's own is remembered by its insight, which keeps the definition that came along:
+gone. Several may bring the same Dataplane: a successor while its predecessor drains, or a second agent by mistake. The
+definition of the latest one that is still here is the one that is stored. That a Dataplane is the proxy's own is remembered by its insight, which keeps the definition that came along:
 so a control plane that was killed finds out later whom nobody will say goodbye for.
 Source: Kuma's documentation, "Data plane proxy" (Lifecycle); the goodbye is an addition.
 """
@@ -21,7 +22,7 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import dataplaneinsight as insight_kind
-from kuma.services import dataplane_insights, nodes, offered, rejections, service_health
+from kuma.services import dataplane_insights, nodes, offered, refusals, rejections, service_health
 from kuma.services import resources as managing
 from kuma.store import protocol
 
@@ -86,13 +87,14 @@ class Session:
         connection: dataplane_insights.Connection,
         *,
         kri: str,
-        is_registered: bool,
+        definition: str = "",
     ) -> None:
-        """`kri` is the Dataplane's."""
+        """`kri` is the Dataplane's. `definition`: the text that made it, where the proxy registered it itself."""
         self.key = key
         self.kri = kri
         self.feed = feed
-        self.is_registered = is_registered
+        self.definition = definition
+        self.has_left = False
         self._owner = owner
         self._connection = connection
 
@@ -157,10 +159,11 @@ class Proxies:
         self._validator = validator
         self._delay = delay
         self._now = now
-        self._sessions: dict[res.Key, set[Session]] = {}
+        self._sessions: dict[res.Key, list[Session]] = {}  # in the order in which they came
         self._leaving: dict[res.Key, float] = {}
         self._left = asyncio.Event()
         self._registering = asyncio.Lock()
+        self._refusals = refusals.Refusals(now)
         self._is_stopping = False
 
     def retire(self) -> None:
@@ -174,50 +177,87 @@ class Proxies:
         Unauthenticated where the credential does not fit, NotFound where there is no Dataplane and none came along,
         BadRequest or InvalidResource where the node or what it brought is wrong.
         """
-        admission = await self._admit(node, credential)
-        if admission.document is None:
-            return self._open(node, admission.dataplane, is_registered=False)
-        async with self._registering:
-            dataplane, is_own = await self._register(admission.key, admission.document)
-            return self._open(node, dataplane, is_registered=is_own)
+        with self._refusals.reported(node.id):
+            admission = await self._admit(node, credential)
+            if admission.document is None:
+                return self._open(node, admission.dataplane)
+            async with self._registering:
+                dataplane, is_own = await self._register(admission.key, admission.document)
+                return self._open(node, dataplane, node.offered if is_own else "")
 
-    def _open(self, node: nodes.Node, dataplane: res.Resource[Any], *, is_registered: bool) -> Session:
+    def _open(self, node: nodes.Node, dataplane: res.Resource[Any], definition: str = "") -> Session:
         key = dataplane.key
         self._leaving.pop(key, None)
         metadata = dict(node.metadata)
         feed = self._publisher.attach(key, metadata)
-        shown = metadata if is_registered else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
+        shown = metadata if definition else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
         connection = self._insights.open(key, shown, lambda: feed.identity)
-        session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, is_registered=is_registered)
-        self._sessions.setdefault(key, set()).add(session)
+        session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, definition=definition)
+        self._sessions.setdefault(key, []).append(session)
         return session
 
     def end(self, session: Session) -> None:
-        """A session is over: without another one, the Dataplane that it registered leaves after the delay."""
-        sessions = self._sessions.get(session.key, set())
-        sessions.discard(session)
-        if sessions:
+        """A session is over. Without another one, the Dataplane that it registered leaves after the delay.
+
+        With another one, what that one registered is put back at once.
+        """
+        was_current = self._heir(session.key) is session
+        sessions = self._sessions.get(session.key, [])
+        if session in sessions:
+            sessions.remove(session)
+        if not sessions:
+            self._sessions.pop(session.key, None)
+        if not was_current or self._is_stopping:
             return
-        self._sessions.pop(session.key, None)
-        if session.is_registered and not self._is_stopping:
-            self._leaving[session.key] = self._now() + self._delay
+        # Of agents with the same definition, any may have said the goodbye that was counted for another.
+        twin = next((each for each in sessions if each.has_left and each.definition == session.definition), None)
+        if twin is not None:
+            twin.has_left = False
+            return
+        heir = self._heir(session.key)
+        if heir is None or heir.definition != session.definition:
+            self._leaving[session.key] = self._now() + (self._delay if heir is None else 0.0)
             self._left.set()
+
+    def _heir(self, key: res.Key, leaving: Session | None = None) -> Session | None:
+        """The latest session that registered the Dataplane and stays."""
+        staying = (each for each in reversed(self._sessions.get(key, ())) if each.definition and not each.has_left)
+        return next((each for each in staying if each is not leaving), None)
 
     async def dataplane_for(self, node: nodes.Node, credential: str) -> res.Resource[dataplanes.Dataplane]:
         """The Dataplane of a proxy that opens another kind of stream: stored, or as it brought it. Raises as `connect`."""
-        return (await self._admit(node, credential)).dataplane
+        with self._refusals.reported(node.id):
+            return (await self._admit(node, credential)).dataplane
 
-    async def goodbye(self, key: res.Key, credential: str) -> None:
-        """Removes the Dataplane that a proxy registered itself, at once; one that others created stays.
+    async def goodbye(self, key: res.Key, credential: str, definition: str = "") -> None:
+        """A proxy leaves: removes the Dataplane that it registered itself, at once; one that others created stays.
 
-        So does one whose name a successor has taken over while the old proxy drains: both are connected then.
-        NotFound where there is none, Unauthenticated where the credential is not for it.
+        So does one that another proxy has registered too, with the definition of that one. `definition` is what the
+        leaving proxy brought; older agents do not say. NotFound where there is none, Unauthenticated where the
+        credential is not for it.
         """
         stored = await self._store.get(key)
         await self._authenticate(stored, credential)
         async with self._registering:
-            if len(self._sessions.get(key, ())) < 2 and await self._is_registered(key):
+            leaving, current = self._leaver(key, definition), self._heir(key)
+            heir = self._heir(key, leaving)
+            if heir is not None:
+                if leaving is not None and leaving is current and leaving.definition != heir.definition:
+                    await self._restore(heir)
+            elif await self._is_registered(key, definition):
                 await self._remove(key)
+            if leaving is not None:
+                leaving.has_left = True
+
+    def _leaver(self, key: res.Key, definition: str) -> Session | None:
+        """The session of the proxy that says goodbye: the oldest that fits."""
+        own = (each for each in self._sessions.get(key, ()) if each.definition and not each.has_left)
+        return next((each for each in own if definition in ("", each.definition)), None)
+
+    async def _restore(self, heir: Session) -> None:
+        """Stores what a session brought once more, where another proxy of the same name has overwritten it."""
+        self._leaving.pop(heir.key, None)
+        await self._put(heir.key, offered.document_of(heir.definition))
 
     # --- joining ------------------------------------------------------------------------------------------------------
 
@@ -249,12 +289,15 @@ class Proxies:
 
     async def _register(self, key: res.Key, document: Mapping[str, Any]) -> tuple[res.Resource[Any], bool]:
         """Stores what a proxy brought along; whether the Dataplane is its own, rather than another's that it renews."""
+        is_own = await self._find(key) is None or await self._is_registered(key)
+        return await self._put(key, document), is_own
+
+    async def _put(self, key: res.Key, document: Mapping[str, Any]) -> res.Resource[Any]:
         stored = await self._find(key)
         if stored is not None:
             document = service_health.with_known_health(document, stored.spec)
-        is_own = stored is None or await self._is_registered(key)
         outcome = await self._resources.put(dataplanes.KIND, key.mesh, key.name, document, None)
-        return outcome.resource, is_own
+        return outcome.resource
 
     async def _find(self, key: res.Key) -> res.Resource[Any] | None:
         try:
@@ -275,7 +318,7 @@ class Proxies:
         await self._insights.close_abandoned(is_alive)
         deadline = self._now() + grace
         for insight in await self._store.list(insight_kind.KIND):
-            if not insight.spec.is_online and _keeps_definition(insight.spec):
+            if not insight.spec.is_online and _definition_of(insight.spec):
                 self._leaving[res.Key(dataplanes.KIND.name, insight.meta.mesh, insight.meta.name)] = deadline
         self._left.set()
 
@@ -294,16 +337,24 @@ class Proxies:
                 continue  # the next one is due
 
     async def sweep(self) -> float | None:
-        """Removes those whose time is up; seconds until the next, None if nobody is leaving."""
+        """Removes those whose time is up, puts back what another one registered; seconds until the next, None if nobody is leaving."""
         for key in [key for key, deadline in self._leaving.items() if deadline <= self._now()]:
             try:
                 async with self._registering:
-                    if self._leaving.pop(key, None) is not None and key not in self._sessions:
-                        await self._remove_unless_elsewhere(key)
+                    if self._leaving.pop(key, None) is not None:
+                        await self._settle(key)
             except Exception as failure:
                 _LOG.error("proxy could not be removed, trying again", proxy=key.name, error=str(failure))
                 self._leaving.setdefault(key, self._now() + self._delay)
         return max(min(self._leaving.values()) - self._now(), 0.0) if self._leaving else None
+
+    async def _settle(self, key: res.Key) -> None:
+        """After the end of a session: the Dataplane is that of the next, or leaves where nobody stays."""
+        heir = self._heir(key)
+        if heir is not None:
+            await self._restore(heir)
+        elif all(each.has_left for each in self._sessions.get(key, ())):
+            await self._remove_unless_elsewhere(key)
 
     async def _remove_unless_elsewhere(self, key: res.Key) -> None:
         insight = await self._find(dataplane_insights.insight_key(key))
@@ -321,13 +372,17 @@ class Proxies:
             return  # somebody else was faster
         _LOG.info("self-registered proxy removed", mesh=key.mesh, proxy=key.name)
 
-    async def _is_registered(self, key: res.Key) -> bool:
-        if key in self._leaving or any(session.is_registered for session in self._sessions.get(key, ())):
+    async def _is_registered(self, key: res.Key, definition: str = "") -> bool:
+        """Whether the Dataplane is a proxy's own, and made from this `definition` where one is given."""
+        if key in self._leaving and not definition:
+            return True
+        if any(definition in ("", each.definition) for each in self._sessions.get(key, ()) if each.definition):
             return True
         insight = await self._find(dataplane_insights.insight_key(key))
-        return insight is not None and _keeps_definition(insight.spec)
+        known = _definition_of(insight.spec) if insight is not None else ""
+        return bool(known) and definition in ("", known)
 
 
-def _keeps_definition(insight: insight_kind.DataplaneInsight) -> bool:
-    """Whether the Dataplane is the proxy's own: see the module."""
-    return nodes.RESOURCE in (insight.metadata or {})
+def _definition_of(insight: insight_kind.DataplaneInsight) -> str:
+    """What a proxy brought that registered its Dataplane itself: see the module."""
+    return str((insight.metadata or {}).get(nodes.RESOURCE, ""))

@@ -52,9 +52,12 @@ class Farewells:
     def __init__(self) -> None:
         self.taken: list[res.Key] = []
 
-    async def __call__(self, key: res.Key, credential: str) -> None:
+        self.definitions: list[str] = []
+
+    async def __call__(self, key: res.Key, credential: str, definition: str) -> None:
         if credential != "right":
             raise errors.Unauthenticated("token is not right")
+        self.definitions.append(definition)
         self.taken.append(key)
 
 
@@ -270,6 +273,19 @@ async def test_goodbye(body: Any, token: str, status: int) -> None:
 
     assert answer.status == status
     assert farewells.taken == ([res.Key("Dataplane", "default", "web-1")] if status == 204 else [])
+
+
+async def test_a_goodbye_may_say_which_definition_leaves() -> None:
+    farewells = Farewells()
+
+    await post(
+        build(goodbye=farewells),
+        {"mesh": "default", "name": "web-1", "dataplaneResource": "{}"},
+        "/goodbye",
+        authorization="right",
+    )
+
+    assert farewells.definitions == ["{}"]
 
 
 async def test_the_observer_hears_of_every_answer() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from kuma.base import errors
 from kuma.resources import resource as res
@@ -118,17 +119,135 @@ async def test_goodbye_removes_at_once(cp):
         await cp.proxies.goodbye(KEY, "")
 
 
-async def test_goodbye_of_a_predecessor_leaves_its_successor(cp):
-    old = await cp.proxies.connect(kit.bringing("web-1"), "")
-    new = await cp.proxies.connect(kit.bringing("web-1", servicePort=81), "")
-    await cp.proxies.goodbye(KEY, "")
+def text(node: nodes.Node) -> str:
+    return str(node.metadata[nodes.RESOURCE])
+
+
+FIRST, SECOND = kit.bringing("web-1", servicePort=80), kit.bringing("web-1", servicePort=81)
+
+
+async def service_port(cp) -> int | None:
+    if not await cp.has_dataplane("web-1"):
+        return None
+    return (await cp.store.get(KEY)).spec.networking.inbound[0].service_port
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["with definition", "as older agents"])
+async def test_goodbye_of_a_predecessor_leaves_its_successor(cp, tells):
+    old = await cp.proxies.connect(FIRST, "")
+    new = await cp.proxies.connect(SECOND, "")
+    await cp.proxies.goodbye(KEY, "", text(FIRST) if tells else "")
+    assert await service_port(cp) == 81
     old.close()
     cp.clock.seconds = 60
     assert await cp.proxies.sweep() is None
-    assert await cp.has_dataplane("web-1")
-    await cp.proxies.goodbye(KEY, "")
+    assert await service_port(cp) == 81
+    await cp.proxies.goodbye(KEY, "", text(SECOND) if tells else "")
     assert not await cp.has_dataplane("web-1")
     new.close()
+    assert await cp.proxies.sweep() is None
+
+
+async def test_goodbye_of_a_second_agent_puts_the_definition_of_the_first_back(cp):
+    first = await cp.proxies.connect(FIRST, "")
+    second = await cp.proxies.connect(SECOND, "")
+    await cp.proxies.goodbye(KEY, "", text(SECOND))
+    assert await service_port(cp) == 80
+    second.close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await service_port(cp) == 80
+    await cp.proxies.goodbye(KEY, "", text(FIRST))
+    assert not await cp.has_dataplane("web-1")
+    first.close()
+
+
+async def test_the_end_of_a_second_agent_puts_the_definition_of_the_first_back(cp):
+    first = await cp.proxies.connect(FIRST, "")
+    second = await cp.proxies.connect(SECOND, "")
+    second.close()
+    assert await cp.proxies.sweep() is None, "at once, not after the delay"
+    assert await service_port(cp) == 80
+    first.close()
+    assert await cp.proxies.sweep() == 10.0
+    cp.clock.seconds = 10
+    await cp.proxies.sweep()
+    assert not await cp.has_dataplane("web-1")
+
+
+async def test_the_end_of_a_first_agent_leaves_the_second(cp):
+    first = await cp.proxies.connect(FIRST, "")
+    second = await cp.proxies.connect(SECOND, "")
+    first.close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await service_port(cp) == 81
+    second.close()
+    assert await cp.proxies.sweep() == 10.0
+
+
+@pytest.mark.parametrize("leaves_first", [0, 1])
+async def test_two_agents_with_the_same_definition(cp, leaves_first):
+    sessions = [await cp.proxies.connect(FIRST, ""), await cp.proxies.connect(FIRST, "")]
+    await cp.proxies.goodbye(KEY, "", text(FIRST))
+    sessions.pop(leaves_first).close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await cp.has_dataplane("web-1")
+    await cp.proxies.goodbye(KEY, "", text(FIRST))
+    assert not await cp.has_dataplane("web-1")
+
+
+@pytest.mark.parametrize("killed_first", [0, 1])
+async def test_two_agents_with_the_same_definition_are_killed(cp, killed_first):
+    sessions = [await cp.proxies.connect(FIRST, ""), await cp.proxies.connect(FIRST, "")]
+    sessions.pop(killed_first).close()
+    cp.clock.seconds = 60
+    assert await cp.proxies.sweep() is None
+    assert await cp.has_dataplane("web-1")
+    sessions.pop().close()
+    cp.clock.seconds = 70
+    await cp.proxies.sweep()
+    assert not await cp.has_dataplane("web-1")
+
+
+async def test_a_successor_that_is_killed_while_its_predecessor_drains(cp):
+    old = await cp.proxies.connect(FIRST, "")
+    new = await cp.proxies.connect(SECOND, "")
+    await cp.proxies.goodbye(KEY, "", text(FIRST))
+    new.close()
+    cp.clock.seconds = 10
+    await cp.proxies.sweep()
+    assert not await cp.has_dataplane("web-1")
+    old.close()
+
+
+async def test_a_late_goodbye_does_not_remove_another_definition(cp):
+    old = await cp.proxies.connect(FIRST, "")
+    await cp.proxies.connect(SECOND, "")
+    old.close()
+    await cp.proxies.goodbye(KEY, "", text(FIRST))
+    assert await service_port(cp) == 81
+
+
+async def test_a_refusal_is_logged_once_for_each_proxy_and_reason(cp):
+    async def refused(name: str) -> None:
+        with pytest.raises(errors.NotFound):
+            await cp.proxies.connect(nodes.Node(f"default.{name}"), "secret")
+
+    with structlog.testing.capture_logs() as lines:
+        await refused("web-1")
+        await refused("web-1")
+        await refused("web-2")
+        cp.clock.seconds = 600
+        await refused("web-1")
+    assert [(each["log_level"], each["proxy"]) for each in lines] == [
+        ("info", "default.web-1"),
+        ("info", "default.web-2"),
+        ("info", "default.web-1"),
+    ]
+    assert "not found" in lines[0]["reason"]
+    assert "secret" not in str(lines)
 
 
 async def test_after_a_kill_those_who_do_not_come_back_are_removed(cp):

@@ -35,9 +35,12 @@ _STATUSES: dict[type[errors.KumaError], int] = {
 }
 
 
-class _Goodbye(msgspec.Struct, frozen=True):
+class _Goodbye(msgspec.Struct, frozen=True, rename="camel"):
+    """`dataplane_resource`: the definition that the proxy brought, as in its bootstrap request."""
+
     mesh: str
     name: str
+    dataplane_resource: str = ""
 
 
 def build(deps: needs.Deps) -> Starlette:
@@ -62,7 +65,7 @@ def build(deps: needs.Deps) -> Starlette:
         except msgspec.MsgspecError as error:
             raise errors.BadRequest(str(error)) from error
         key = res.Key("Dataplane", leaving.mesh, leaving.name)
-        await deps.goodbye(key, request.headers.get("authorization", ""))
+        await deps.goodbye(key, request.headers.get("authorization", ""), leaving.dataplane_resource)
         return Response(status_code=204)
 
     async def refuse(_: Request) -> Response:

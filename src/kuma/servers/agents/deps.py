@@ -29,13 +29,14 @@ class Deps:
     """Injected by wiring.
 
     `catalog` knows the kinds of proxies. `goodbye` takes the proxy at a key out of
-    service on behalf of the holder of a token; it raises Unauthenticated, AccessDenied or NotFound. `certificate` is
+    service on behalf of the holder of a token, or only its registration with the definition that comes third, where that
+    is not empty; it raises Unauthenticated, AccessDenied or NotFound. `certificate` is
     the PEM chain that the data plane port shows. `observe` is told the path and status of every answer.
     """
 
     resources: Resources
     catalog: catalogs.Catalog
-    goodbye: Callable[[res.Key, str], Awaitable[None]]
+    goodbye: Callable[[res.Key, str, str], Awaitable[None]]
     certificate: bytes
     params: bootstrap.Params = field(default_factory=bootstrap.Params)
     dataplane_token_required: bool = True
