@@ -1,6 +1,10 @@
 """Templates: what compiles, what they become, and Go's words where they do not."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kuma.base import gotemplate
 
@@ -32,6 +36,7 @@ def rendered(text: str) -> str:
         ("{{ with .Name }}{{ . }}!{{ end }}", "backend!"),
         ("{{ $z := .Zone }}{{ $z }}", "east"),
         ('{{ eq .Zone "east" }}', "true"),
+        ('{{ printf "%s-%v %d%%" .Zone .Name 5 }}', "east-backend 5%"),
     ],
 )
 def test_templates_are_filled_in(text: str, expected: str) -> None:
@@ -69,3 +74,14 @@ def test_errors_have_the_words_of_go(text: str, expected: str) -> None:
 
 def test_a_missing_key_prints_that_it_has_no_value_where_the_data_is_a_map() -> None:
     assert gotemplate.parse("{{ .Other }}").render(FIELDS) == "<no value>"
+
+
+@given(st.text(alphabet="{}$.|()\"'`:= \n-aZ0é", max_size=60))
+def test_no_text_breaks_it(text: str) -> None:
+    with contextlib.suppress(gotemplate.TemplateError):
+        rendered(text)
+
+
+def test_a_long_text_is_read_in_one_pass() -> None:
+    count = 20_000
+    assert rendered("é{{ .Zone -}}\n" * count) == "éeast" * count

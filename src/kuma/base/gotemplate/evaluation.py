@@ -1,5 +1,6 @@
 """Fills compiled templates in: fields from a map, functions from the caller, the few builtins that texts need."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ Functions = Mapping[str, Callable[..., Value]]
 FieldMissing = Callable[[str], str]
 """Says why a field that the data lacks is an error, in the words after the place; see `Template.render`."""
 
+_VERB = re.compile(r"%(.)", re.DOTALL)
 NO_VALUE = "<no value>"
 """What Go prints for a key that a map lacks."""
 
@@ -48,14 +50,30 @@ def _print(*arguments: Value) -> str:
     return out
 
 
+def _printf(form: str, *arguments: Value) -> str:
+    """Like Go's Sprintf for the verbs that texts need: `%s`, `%v`, `%d`, `%q`."""
+    given = iter(arguments)
+    out = _VERB.sub(lambda found: "%" if found.group(1) == "%" else _formatted(found.group(1), next(given, None)), form)
+    if next(given, None) is not None:
+        raise ValueError("more values than verbs")
+    return out
+
+
+def _formatted(verb: str, value: Value) -> str:
+    if verb not in "svdq" or value is None or (verb == "d") != (verb != "v" and type(value) is int):
+        raise ValueError(f"%{verb} does not fit its value")
+    return gotext.quote(value) if verb == "q" else _shown(value)
+
+
 BUILTINS: Functions = {
     "and": _and,
     "or": _or,
     "not": lambda value: not _truth(value),
     "eq": lambda first, *others: first in others,
     "ne": lambda first, second: first != second,
-    "len": lambda value: len(value.encode()),
+    "len": lambda value: len(value.encode(errors="replace")),
     "print": _print,
+    "printf": _printf,
     "println": lambda *arguments: " ".join(_shown(each) for each in arguments) + "\n",
 }
 """Functions that every template may call."""
@@ -80,7 +98,10 @@ class Template:
         that is not there prints `<no value>`, or is an error whose reason `missing` gives. TemplateError otherwise.
         """
         run = _Run(self.source, {**BUILTINS, **(functions or {})}, missing, {"$": fields})
-        run.walk(self.tree, fields)
+        try:
+            run.walk(self.tree, fields)
+        except RecursionError:
+            raise TemplateError("template: :1: nested too deeply") from None
         return "".join(run.out)
 
 
@@ -117,8 +138,8 @@ class _Run:
             self.variables = {name: self.variables[name] for name in known}
 
     def _refuse(self, node: nodes.Command | nodes.Argument, reason: str) -> TemplateError:
-        before = self.source.encode()[: node.at].decode(errors="replace")
-        line, column = 1 + before.count("\n"), len(before.rpartition("\n")[2].encode())
+        before = self.source[: node.at]
+        line, column = 1 + before.count("\n"), len(before.rpartition("\n")[2].encode(errors="replace"))
         return TemplateError(f'template: :{line}:{column}: executing "" at <{node.text}>: {reason}')
 
     def _pipeline(self, pipeline: nodes.Pipeline, dot: Value) -> Value:

@@ -26,11 +26,15 @@ _OPERANDS = frozenset(
 
 def parse_tree(source: str, functions: Collection[str]) -> tuple[nodes.Node, ...]:
     """The nodes of a template that may call `functions`; TemplateError where it does not compile."""
-    return _Parser(source, functions).whole()
+    try:
+        return _Parser(source, functions).whole()
+    except RecursionError:
+        raise TemplateError("template: :1: nested too deeply") from None
 
 
 class _Parser:
     def __init__(self, source: str, functions: Collection[str]) -> None:
+        self._source = source
         self._tokens = list(tokens.cut(source))
         self._next = 0
         self._functions = functions
@@ -56,7 +60,8 @@ class _Parser:
         return self._take()
 
     def _refuse(self, message: str) -> TemplateError:
-        line = self._tokens[max(0, min(self._next, len(self._tokens)) - 1)].line
+        last = self._tokens[max(0, min(self._next, len(self._tokens)) - 1)]
+        line = 1 + self._source.count("\n", 0, last.at)
         return TemplateError(f"template: :{line}: {message}")
 
     def _unexpected(self, token: tokens.Token, context: str) -> TemplateError:

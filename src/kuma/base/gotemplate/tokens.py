@@ -58,12 +58,11 @@ _SINGLE = {"|": Kind.PIPE, "=": Kind.ASSIGN}
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: what it says, and where it starts (byte offset) and on which line (from 1)."""
+    """One token: what it says, and where in the template it starts."""
 
     kind: Kind
     text: str
     at: int
-    line: int
 
     def __str__(self) -> str:
         """As Go's messages show it."""
@@ -115,16 +114,10 @@ class _Lexer:
                     return
 
     def _token(self, kind: Kind, start: int, end: int) -> Token:
-        return Token(kind, self._source[start:end], self._bytes(start), self._line(start))
+        return Token(kind, self._source[start:end], start)
 
     def _error(self, message: str) -> Token:
-        return Token(Kind.ERROR, message, self._bytes(self._at), self._line(min(self._at, len(self._source))))
-
-    def _bytes(self, at: int) -> int:
-        return len(self._source[:at].encode())
-
-    def _line(self, at: int) -> int:
-        return 1 + self._source.count("\n", 0, at)
+        return Token(Kind.ERROR, message, self._at)
 
     def _opening(self, start: int) -> tuple[int, bool]:
         """Where the inside of an action begins, and whether its delimiter trims the text before."""
@@ -144,7 +137,8 @@ class _Lexer:
     def _leave(self, after: int, trims: bool) -> None:
         self._at = after
         if trims:
-            self._at = len(self._source) - len(self._source[after:].lstrip(_SPACES))
+            while self._source[self._at : self._at + 1] in tuple(_SPACES):
+                self._at += 1
 
     def _skip_comment(self) -> Token | None:
         end = self._source.find("*/", self._at)
@@ -166,7 +160,7 @@ class _Lexer:
                 if self._depth:
                     yield self._error("unclosed left paren")
                     return
-                yield Token(Kind.RIGHT, _RIGHT, self._bytes(self._at), self._line(self._at))
+                yield Token(Kind.RIGHT, _RIGHT, self._at)
                 self._leave(*closing)
                 return
             if self._at >= len(self._source):
