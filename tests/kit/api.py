@@ -14,7 +14,16 @@ from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.security import access
 from kuma.servers.rest import app, control_plane
-from kuma.services import dataplane_rules, defaults, mesh_rules, resources, signing_keys, tokens, zone_rules
+from kuma.services import (
+    dataplane_rules,
+    defaults,
+    mesh_rules,
+    rate_limit_rules,
+    resources,
+    signing_keys,
+    tokens,
+    zone_rules,
+)
 from kuma.services import role as roles
 from kuma.store import memory
 from tests.kit import asgi
@@ -121,6 +130,8 @@ def build(
         "Dataplane": dataplane_rules.DataplaneRules(store, own_role),
         "Secret": mesh_rules.SecretRules(store),
         "Zone": zone_rules.ZoneRules(store),
+        "RateLimit": rate_limit_rules.RateLimitRules(store),
+        "ExternalService": rate_limit_rules.ExternalServiceRules(store),
     }
     manager = resources.ResourceManager(store, catalog, own_role, access.StaticAccess(), {} if plain else rules)
     inspector = Inspector()
