@@ -54,6 +54,7 @@ from kuma.services import (
     metrics,
     proxies,
     publisher,
+    rate_limit_rules,
     resources,
     service_health,
     signing_keys,
@@ -164,6 +165,8 @@ class ControlPlane:
             "Secret": mesh_rules.SecretRules(self.store, unsafe),
             "Dataplane": dataplane_rules.DataplaneRules(self.store, self.role),
             "Zone": zone_rules.ZoneRules(self.store, unsafe),
+            "RateLimit": rate_limit_rules.RateLimitRules(self.store),
+            "ExternalService": rate_limit_rules.ExternalServiceRules(self.store),
         }
         self.manager = resources.ResourceManager(self.store, self.catalog, self.role, self.permits, rules)
         self.insight_loop = insight_loop.InsightLoop(
