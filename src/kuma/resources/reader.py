@@ -67,9 +67,8 @@ def _struct_reader(wanted: type[msgspec.Struct], proto: bool) -> Read:
     for field in described.fields:
         entry = (field.name, _reader(field.type, proto))
         table[field.encode_name] = entry
-        if proto:
-            table.setdefault(_snake(field.encode_name), entry)
-            table.setdefault(field.name.rstrip("_"), entry)
+        for name in spellings(field, proto=proto):
+            table.setdefault(name, entry)
     message = _RAW_MAP if proto else f"v1alpha1.{wanted.__name__}"
     find = table.get
 
@@ -87,6 +86,13 @@ def _struct_reader(wanted: type[msgspec.Struct], proto: bool) -> Read:
         return wanted(**found)
 
     return read
+
+
+def spellings(field: inspect.Field, *, proto: bool) -> tuple[str, ...]:
+    """Every name under which a field is read, the printed one first; old kinds also take the names of the proto file."""
+    if not proto:
+        return (field.encode_name,)
+    return field.encode_name, _snake(field.encode_name), field.name.rstrip("_")
 
 
 def _snake(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from kuma.base import errors, gotext, kri
 from kuma.resources import catalog as catalogs
-from kuma.resources import codec, json_documents, names
+from kuma.resources import codec, json_documents, names, unknown
 from kuma.resources import kind as kinds
 from kuma.resources import meta as metas
 from kuma.resources import resource as res
@@ -120,13 +120,13 @@ class ResourceManager:
             self.role.require_writable(kind)
         await self.require_mesh(kind, mesh)
         with errors.titled("Could not process a resource"):
-            desired, claimed = _read(kind, mesh, document)
-            labelling.require_none(self._meta_violations(mesh, name, desired, claimed))
+            desired, parsed = _read(kind, mesh, document)
+            labelling.require_none(self._meta_violations(mesh, name, desired, parsed.get("type", "")))
         if user is not None:
             self._access.require_resource(user, kind)
         self._require_workload_label(desired)
         outcome = await self.write(desired)
-        return dataclasses.replace(outcome, warnings=tuple(_warnings(outcome.resource)))
+        return dataclasses.replace(outcome, warnings=(*unknown.warnings(kind, parsed), *_warnings(outcome.resource)))
 
     def _meta_violations(
         self, mesh: str, name: str, desired: AnyResource, claimed: object
@@ -229,8 +229,8 @@ class ResourceManager:
             return None
 
 
-def _read(kind: AnyKind, mesh: str, document: Mapping[str, Any] | bytes) -> tuple[AnyResource, object]:
-    """The valid resource that a document spells, and the type it claims. What users may not set is dropped.
+def _read(kind: AnyKind, mesh: str, document: Mapping[str, Any] | bytes) -> tuple[AnyResource, Mapping[str, Any]]:
+    """The valid resource that a document spells, and the document itself. What users may not set is dropped.
 
     New kinds get their defaults before their rules are checked, old ones after. A new kind may leave out its mesh.
     """
@@ -245,7 +245,7 @@ def _read(kind: AnyKind, mesh: str, document: Mapping[str, Any] | bytes) -> tupl
     labelling.require_none(kind.validate(res.Resource(kind, meta, spec)))
     if kind.envelope is kinds.Envelope.ROOT and kind.defaults is not None:
         spec = kind.defaults(spec)
-    return res.Resource(kind, meta, spec), parsed.get("type", "")
+    return res.Resource(kind, meta, spec), parsed
 
 
 def mesh_key(mesh: str) -> res.Key:

@@ -459,3 +459,19 @@ async def test_writers_that_race_all_succeed() -> None:
     path = "/meshes/shop/dataplanes/web-1"
     answers = await asyncio.gather(*(api.call("PUT", path, dataplane("web-1", f"s{index}")) for index in range(20)))
     assert sorted(answer.status for answer in answers) == [200] * 19 + [201]
+
+
+async def test_unknown_fields_are_ignored_and_named() -> None:
+    api = await shop()
+    answer = await api.call("PUT", "/meshes/shop", {"type": "Mesh", "name": "shop", "mtl": {"backends": []}})
+    assert (answer.status, json.loads(answer.body)) == (
+        200,
+        {"warnings": ['unknown field "mtl" was ignored, did you mean "mtls"?']},
+    )
+    spec = {"targetReff": {"kind": "Mesh"}, "from": [{"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}]}
+    body = {"type": "MeshTrafficPermission", "mesh": "shop", "name": "p", "spec": spec}
+    answer = await api.call("PUT", "/meshes/shop/meshtrafficpermissions/p", body)
+    assert answer.status == 201
+    assert json.loads(answer.body)["warnings"][0] == (
+        'unknown field "spec.targetReff" was ignored, did you mean "targetRef"?'
+    )
