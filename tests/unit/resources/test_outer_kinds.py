@@ -48,6 +48,7 @@ def test_external_services(spec: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
+        (f"{{{CHOSEN}, conf: {{listeners: [{{port: 80, protocol: HTTP, tags: {{port: http/80}}}}]}}}}", []),
         (f"{{{CHOSEN}}}", ["conf: cannot be empty"]),
         (f"{{{CHOSEN}, conf: {{}}}}", ["conf.listeners: cannot be empty"]),
         (

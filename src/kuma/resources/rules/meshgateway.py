@@ -1,4 +1,7 @@
-"""Rules of a MeshGateway: each listener by itself, then those that share a port."""
+"""Rules of a MeshGateway: each listener by itself, then those that share a port.
+
+Values of its tags may have slashes (`http/8080`), as those of selectors.
+"""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -28,7 +31,7 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
         at_most_one=any(each.cross_mesh for each in listeners),
         service=True,
     )
-    yield from selectors.check_tags("tags", spec.tags, extra=(_not_reserved,))
+    yield from selectors.check_selector("tags", spec.tags, extra=(_not_reserved,))
     if spec.conf is None:
         yield Violation("conf", _EMPTY)
     elif not listeners:
@@ -59,7 +62,7 @@ def _check_listener(path: str, listener: "model.Listener") -> Iterator[Violation
             yield Violation(f"{path}.tls.mode", "mode is not supported on HTTPS listeners")
     if listener.tls is not None:
         yield from _check_tls(f"{path}.tls", listener.tls, listener.cross_mesh)
-    yield from selectors.check_tags(f"{path}.tags", listener.tags, extra=(_not_reserved,))
+    yield from selectors.check_selector(f"{path}.tags", listener.tags, extra=(_not_reserved,))
 
 
 def _check_hostname(path: str, hostname: str) -> Iterator[Violation]:
