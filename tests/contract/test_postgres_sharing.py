@@ -15,7 +15,7 @@ import pytest
 from kuma.base import errors
 from kuma.resources import catalog, kind
 from kuma.resources import resource as res
-from kuma.store import postgres, protocol
+from kuma.store import postgres, postgres_lease, protocol
 from kuma.store import postgres_connection as connecting
 from tests.kit import postgres as servers
 
@@ -472,3 +472,61 @@ async def test_a_replica_that_is_not_there_is_done_without(database: servers.Dat
     await store.create(note("n"))
     assert shown(store) == {"n": ""}
     await store.close()
+
+
+# Who leads
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def leases(pair: Pair, clock: Clock) -> tuple[postgres_lease.Lease, postgres_lease.Lease]:
+    one, two = (
+        postgres_lease.Lease(store._options, store._transactions, name, clock)
+        for store, name in zip(pair, ("one", "two"), strict=True)
+    )
+    return one, two
+
+
+async def test_one_leads_and_the_other_takes_over_when_it_is_gone_or_silent(
+    pair: Pair, database: servers.Database
+) -> None:
+    clock = Clock()
+    one, two = leases(pair, clock)
+    assert [await one.hold(), await two.hold(), await one.hold()] == [True, False, True]
+    with database.raw() as raw:
+        assert raw.execute("SELECT name, owner FROM locks").fetchall() == [("kuma-cp-lock", "one")]
+    await one.release()
+    assert [await two.hold(), await one.hold()] == [True, False]
+    clock.seconds += 4.9
+    assert await one.hold() is False
+    clock.seconds += 0.2
+    assert await one.hold() is True
+    assert await two.hold() is False
+
+
+async def test_a_lead_that_moves_on_is_not_taken(pair: Pair) -> None:
+    clock = Clock()
+    one, two = leases(pair, clock)
+    for _ in range(10):
+        assert await one.hold() is True
+        assert await two.hold() is False
+        clock.seconds += 1
+
+
+async def test_of_two_that_see_a_dead_leader_one_takes_over(pair: Pair, database: servers.Database) -> None:
+    """The row is as another control plane leaves it when it is killed."""
+    with database.raw() as raw:
+        raw.execute("INSERT INTO locks VALUES ('kuma-cp-lock', nextval('locks_rvn'), '', 'dead')")
+    clock = Clock()
+    both = leases(pair, clock)
+    assert await asyncio.gather(*(each.hold() for each in both)) == [False, False]
+    clock.seconds += 5
+    assert sorted(await asyncio.gather(*(each.hold() for each in both))) == [False, True]
