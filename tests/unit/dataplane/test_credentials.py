@@ -57,4 +57,4 @@ def test_wrong_cas() -> None:
     with pytest.raises(AgentError, match="could not read certificate file /absent"):
         credentials.read_ca("/absent")
     with pytest.raises(AgentError, match="not a certificate in PEM form"):
-        credentials.tls_context("no PEM", skip_verify=False)
+        credentials.tls_context("no PEM", skip_verify=False, source="/x/ca.pem")

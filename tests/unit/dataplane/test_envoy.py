@@ -79,10 +79,10 @@ def test_command_line(component: str, concurrency: int, tail: list[str]) -> None
     ],
 )
 def test_admin_address(config: bytes, admin: envoy.Admin) -> None:
-    assert envoy.admin_of(config) == admin
+    assert envoy.admin_of(envoy.read_config(config)) == admin
 
 
 @pytest.mark.parametrize("config", [b"a: [b", b"- 1", b"admin: {address: {pipe: {}}}"])
 def test_nonsense_instead_of_a_configuration(config: bytes) -> None:
     with pytest.raises(AgentError, match="no Envoy configuration"):
-        envoy.admin_of(config)
+        envoy.admin_of(envoy.read_config(config))

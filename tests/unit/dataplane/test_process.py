@@ -24,7 +24,7 @@ async def test_exit_codes(script: str, code: int) -> None:
 
 
 async def test_last_words_are_kept_and_passed_on(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    child = await start("for i in 1 2 3 4 5 6 7; do echo line $i >&2; done; exit 3", keep_last_words=True)
+    child = await start("for i in 1 2 3 4 5 6 7; do echo line $i >&2; done; exit 3", passes=lambda line: True)
 
     assert await child.wait() == 3
     assert child.last_words(2) == "line 6\nline 7"
@@ -93,7 +93,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def keeper(script: str, *, restart: bool) -> supervision.EnvoyKeeper:
-    return supervision.EnvoyKeeper(["/bin/sh", "-c", script], "", restart, base=0.01, limit=0.02)
+    return supervision.EnvoyKeeper(["/bin/sh", "-c", script], "", restart, 0.01, 0.02, lambda line: True)
 
 
 async def test_the_end_of_envoy_is_reported_with_its_last_words() -> None:
@@ -117,4 +117,4 @@ async def test_envoy_is_restarted_where_asked(tmp_path: Path, heard: Path) -> No
 
 async def test_a_missing_executable_is_named() -> None:
     with pytest.raises(AgentError, match=r"could not start Envoy \(/absent\)"):
-        await supervision.EnvoyKeeper(["/absent"], "", True, 1, 1).run()
+        await supervision.EnvoyKeeper(["/absent"], "", True, 1, 1, lambda line: True).run()

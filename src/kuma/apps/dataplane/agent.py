@@ -6,15 +6,18 @@ first and Envoy goes last, so that no request is cut off.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from kuma.apps.dataplane import bootstrap, credentials, envoy, log
 from kuma.apps.dataplane.access_log import AccessLogStreamer
-from kuma.apps.dataplane.control_plane import Bootstrap, TokenMissing, Unreachable
+from kuma.apps.dataplane.control_plane import STILL_WAITING, Bootstrap, TokenMissing, Unreachable
+from kuma.apps.dataplane.envoy_log import QUIET_COMPONENTS, EnvoyLog
 from kuma.apps.dataplane.failure import AgentError
 from kuma.apps.dataplane.preparation import Prepared
 from kuma.apps.dataplane.process import Child, start_child
@@ -23,7 +26,7 @@ from kuma.apps.dataplane.supervision import EnvoyKeeper
 from kuma.base import durations, sockets
 
 _READY_POLL = 0.05
-_STILL_WAITING = 10.0
+_READY_POLL_LIMIT = 1.0
 PEERS_LEAVE = 1.0
 """Seconds in which peers hear of a goodbye; requests they sent before still find the command running."""
 
@@ -66,6 +69,7 @@ class Agent:
         self._admin = envoy.Admin()
         self._signals = Signals()
         self._running_command: Child | None = None
+        self._joined = asyncio.Event()
         self._drained = False
         self._gone = False
 
@@ -74,9 +78,10 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             loop.add_signal_handler(number, self._signals.arrive, number)
-        config = await self._bootstrap_unless_signalled()
-        if config is None:
+        answer = await self._bootstrap_unless_signalled()
+        if answer is None:
             return 0
+        config = envoy.read_config(answer)
         self._admin = envoy.admin_of(config)
         keeper = self._keeper(config)
         reporter = Reporter(self._admin)
@@ -86,6 +91,7 @@ class Agent:
                 beside = [
                     group.create_task(reporter.serve(self._prepared.readiness_listener)),
                     group.create_task(AccessLogStreamer().run(fifo)),
+                    group.create_task(self._watch_joining()),
                 ]
                 envoy_life = group.create_task(keeper.run())
                 loop.add_signal_handler(signal.SIGUSR2, lambda: group.create_task(self._drain_inbounds()))
@@ -114,7 +120,9 @@ class Agent:
     async def _fetch(self) -> bytes:
         answer = await self._prepared.control_plane.until_answered(self._ask)
         around = self._around
-        _log.info("bootstrapped: mesh=%s name=%s workdir=%s", around.mesh, around.name, around.workdir)
+        host, port = self._prepared.readiness_listener.getsockname()[:2]
+        ready = f"http://{host}:{port}/ready"
+        _log.info("bootstrapped: mesh=%s name=%s workdir=%s ready=%s", around.mesh, around.name, around.workdir, ready)
         return answer.config
 
     async def _ask(self) -> Bootstrap:
@@ -137,24 +145,31 @@ class Agent:
             path = credentials.write_secret(os.path.join(self._around.workdir, "token"), token)
             self._around = replace(self._around, token=token, token_path=path)
 
-    def _keeper(self, config: bytes) -> EnvoyKeeper:
+    def _keeper(self, config: dict[str, Any]) -> EnvoyKeeper:
         settings = self._prepared.settings
-        path = credentials.write_secret(os.path.join(self._around.workdir, "bootstrap.yaml"), config.decode())
+        envoy.retry_soon(config)
+        text = json.dumps(config, indent=1)  # JSON is YAML, too
+        path = credentials.write_secret(os.path.join(self._around.workdir, "bootstrap.yaml"), text)
+        is_quiet = self._is_quiet
         arguments = envoy.arguments(
             self._prepared.envoy_binary,
             path,
             max(settings.drain_time // durations.SECOND, 1),
-            settings.envoy_log_level or self._envoy_log_level,
-            settings.envoy_component_log_level,
+            settings.envoy_log_level or ("warning" if is_quiet else self._log_level),
+            settings.envoy_component_log_level or (QUIET_COMPONENTS if is_quiet else ""),
             settings.concurrency,
         )
         base, limit = settings.restart_base / durations.SECOND, settings.restart_max / durations.SECOND
-        return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit)
+        is_verbose = "debug" in (self._log_level, settings.envoy_log_level) or settings.envoy_log_level == "trace"
+        lines = EnvoyLog(quiet=is_quiet, verbose=is_verbose, now=time.monotonic)
+        return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit, lines.passes)
 
     @property
-    def _envoy_log_level(self) -> str:
-        # Envoy's first second fills a screen at level info, and here the command's output is what the user looks at.
-        return "warning" if self._command and self._log_level == "info" else self._log_level
+    def _is_quiet(self) -> bool:
+        # Envoy's first second fills a screen at level info, and here somebody looks at the output of the command.
+        settings = self._prepared.settings
+        is_chosen = bool(settings.envoy_log_level or settings.envoy_component_log_level) or self._log_level != "info"
+        return bool(settings.service or self._command) and not is_chosen
 
     async def _live(self, group: asyncio.TaskGroup, reporter: Reporter, envoy_life: asyncio.Task[None]) -> int:
         """Waits for what ends the run, and leaves the mesh."""
@@ -165,14 +180,14 @@ class Agent:
         reporter.terminating = True
         if not envoy_life.done():
             await self._say_goodbye()
-            if signalled.done():
+            if signalled.done() and self._joined.is_set():  # else there never was a connection to finish
                 await self._drain(command_life)
         signalled.cancel()
         return await self._end_command(command_life)
 
     async def _run_command(self) -> int:
         """Starts the command as soon as its outbounds answer; its exit code, 128 + n after signal n."""
-        await self._until_ready()
+        await self._joined.wait()
         try:
             child = await start_child(self._command)
         except OSError as error:
@@ -184,23 +199,34 @@ class Agent:
         code = await child.wait()
         return code if code >= 0 else 128 - code
 
-    async def _until_ready(self) -> None:
+    async def _watch_joining(self) -> None:
+        """Sets `_joined` as soon as Envoy has its configuration and its outbounds answer, and says so."""
         clock = asyncio.get_running_loop().time
-        report_at = clock() + _STILL_WAITING
-        while self._admin.is_enabled:
-            with contextlib.suppress(OSError):  # Envoy does not listen yet
-                if (await self._admin.ready()).status == 200:
-                    return
+        report_at, pause = clock() + STILL_WAITING, _READY_POLL
+        waiting = f"; {self._command[0]} starts when it has" if self._command else ""
+        while self._admin.is_enabled and not await self._is_ready():
             if clock() > report_at:
-                _log.info("Envoy has no configuration yet; %s starts when it has", self._command[0])
-                report_at = clock() + _STILL_WAITING
-            await asyncio.sleep(_READY_POLL)
+                _log.info("Envoy has no configuration yet%s", waiting)
+                report_at, pause = clock() + STILL_WAITING, _READY_POLL_LIMIT
+            await asyncio.sleep(pause)
+        around = self._around
+        what = self._prepared.settings.service or self._prepared.settings.proxy_type
+        if self._admin.is_enabled:
+            where = f"the mesh {around.mesh}" if around.mesh else "the zone"
+            _log.info("%s joined %s as %s", what, where, around.name)
+        self._joined.set()
+
+    async def _is_ready(self) -> bool:
+        try:
+            return (await self._admin.ready()).status == 200
+        except OSError:  # Envoy does not listen yet
+            return False
 
     async def _say_goodbye(self) -> None:
         if self._prepared.self_registered and not self._gone:
             self._gone = True
             around = self._around
-            await self._prepared.control_plane.say_goodbye(around.mesh, around.name, around.token)
+            await self._prepared.control_plane.say_goodbye(around.mesh, around.name, around.token, around.definition)
 
     async def _drain(self, command_life: asyncio.Task[int] | None) -> None:
         """Lets connections finish, until the drain time has passed, the command has ended or another signal comes."""

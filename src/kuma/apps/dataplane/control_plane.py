@@ -8,8 +8,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
 
-from kuma.apps.dataplane import http_client, log
+from kuma.apps.dataplane import host, http_client, log
 from kuma.apps.dataplane.failure import AgentError
 from kuma.base import durations
 
@@ -28,6 +29,14 @@ _WRONG_PORT = (
     "There is no /bootstrap endpoint for provided CP address. Double check if the address passed to the CP has a DP "
     "Server port (5678 by default), not HTTP API (5681 by default)"
 )
+
+_PORTS = "Double check --cp-address: the DP Server has port 5678 by default and TLS, the HTTP API has port 5681"
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+OWN_CERTIFICATE = "~/.kuma/kuma-cp.crt"
+"""Where a control plane without a configured certificate puts the one that it makes for itself."""
+
+STILL_WAITING = 30.0
+"""Seconds after which the same reason for waiting is worth another line."""
 
 _log = log.logger("control-plane")
 
@@ -54,7 +63,8 @@ class Bootstrap:
 class ControlPlane:
     """One control plane: the data plane server at `url`, and the REST API at `api_url` (empty: not to be asked).
 
-    `retry_backoff` and `retry_limit` are nanoseconds; a limit of 0 means for ever.
+    `retry_backoff` and `retry_limit` are nanoseconds; a limit of 0 means for ever. `ca_source`: the file or variable
+    that the CA comes from, empty where the system's are used.
     """
 
     url: str
@@ -62,11 +72,12 @@ class ControlPlane:
     api_url: str
     retry_backoff: int
     retry_limit: int
+    ca_source: str = ""
 
     async def until_answered(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeats an attempt while it is Unreachable; AgentError once `retry_limit` has passed."""
         clock = asyncio.get_running_loop().time
-        started, pause, reported = clock(), _FIRST_RETRY, ""
+        started, pause, reported, report_at = clock(), _FIRST_RETRY, "", 0.0
         while True:
             try:
                 return await attempt()
@@ -74,9 +85,9 @@ class ControlPlane:
                 reason = str(error)
             if self.retry_limit and clock() - started > self.retry_limit / durations.SECOND:
                 raise AgentError(_FAILED + reason)
-            if reason != reported:
+            if reason != reported or clock() >= report_at:
                 _log.info("the control plane does not answer, trying until it does: %s", reason)
-                reported = reason
+                reported, report_at = reason, clock() + STILL_WAITING
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.retry_backoff / durations.SECOND)
 
@@ -99,37 +110,60 @@ class ControlPlane:
         """A token for one Dataplane, as the REST API gives it to whoever calls from the same machine.
 
         Empty where the API refuses: the proxy may need none, and if it does, the refusal of its bootstrap says so.
+        AgentError where the mesh does not exist.
         """
         wanted = {"mesh": mesh, "name": name, "validFor": TOKEN_LIFETIME}
         answer = await self._post(f"{self.api_url}/tokens/dataplane", wanted, {"content-type": "application/json"})
         if answer.status == 200:
             return answer.text
+        found = await self._send("GET", f"{self.api_url}/meshes/{quote(mesh, safe='')}", None, {})
+        if found.status == 404 and "json" in found.headers.get("content-type", ""):  # not just any server's 404
+            raise AgentError(
+                f'the mesh "{mesh}" does not exist; create it (kumactl apply), or choose another with --mesh'
+            )
         _log.info("the control plane gave no token: status %s", answer.status)
         return ""
 
-    async def say_goodbye(self, mesh: str, name: str, token: str) -> None:
-        """Takes the proxy out of its peers' endpoints. A failure is logged: leaving must go on without it."""
+    async def say_goodbye(self, mesh: str, name: str, token: str, definition: str = "") -> None:
+        """Takes the proxy out of its peers' endpoints. A failure is logged: leaving must go on without it.
+
+        `definition` is what the proxy brought, so that another proxy which registered the same name is not meant.
+        """
+        leaving = {"mesh": mesh, "name": name} | ({"dataplaneResource": definition} if definition else {})
         with contextlib.suppress(Unreachable, TimeoutError, AgentError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 headers = {"content-type": "application/json"} | ({"authorization": token} if token else {})
-                answer = await self._post(f"{self.url}/goodbye", {"mesh": mesh, "name": name}, headers)
-            if answer.status < 300:
+                answer = await self._post(f"{self.url}/goodbye", leaving, headers)
+            if answer.status < 300 or answer.status == 404:  # somebody else removed it, or it never got in
                 return
             _log.info("the control plane did not take the goodbye: status %s", answer.status)
             return
         _log.info("the control plane could not be told goodbye; it will notice by itself")
 
     async def _post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> http_client.Answer:
-        text = json.dumps(body).encode()
+        return await self._send("POST", url, body, headers)
+
+    async def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> http_client.Answer:
+        text = json.dumps(body).encode() if body is not None else b""
         try:
-            return await http_client.send_request("POST", url, body=text, headers=headers, tls=self.tls)
+            return await http_client.send_request(method, url, body=text, headers=headers, tls=self.tls)
         except ssl.SSLCertVerificationError as error:
-            raise AgentError(
-                f"{_FAILED}The certificate of the control plane at {url} cannot be trusted: {error.verify_message}. "
-                "Give its CA with --ca-cert-file"
-            ) from error
+            raise AgentError(self._mistrust(url, error.verify_message)) from error
         except OSError as error:
+            if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
+                raise AgentError(f"{_FAILED}{url} does not speak TLS. {_PORTS}") from error
             raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+
+    def _mistrust(self, url: str, why: str) -> str:
+        known = f"by {self.ca_source}" if self.ca_source else "by the CAs of this system"
+        local = host.is_loopback(urlsplit(url).hostname or "")
+        hint = f"; a control plane on this machine writes its own to {OWN_CERTIFICATE}" if local else ""
+        return (
+            f"{_FAILED}The certificate of the control plane at {url} cannot be trusted {known}: {why}. "
+            f"Give its CA with --ca-cert-file{hint}"
+        )
 
 
 def _read_bootstrap(answer: http_client.Answer) -> Bootstrap:

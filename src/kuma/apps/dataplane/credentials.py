@@ -65,8 +65,11 @@ def read_ca(path: str) -> str:
         raise AgentError(f"could not read certificate file {path}: {error}") from error
 
 
-def tls_context(ca: str, skip_verify: bool) -> ssl.SSLContext:
-    """How to dial the control plane: TLS 1.2 or later, its certificate checked against `ca`, else the system's CAs."""
+def tls_context(ca: str, skip_verify: bool, source: str) -> ssl.SSLContext:
+    """How to dial the control plane: TLS 1.2 or later, its certificate checked against `ca`, else the system's CAs.
+
+    AgentError with the `source` of the CA, a file or variable, where it is none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if skip_verify:
@@ -76,7 +79,9 @@ def tls_context(ca: str, skip_verify: bool) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cadata=ca)
         except (ssl.SSLError, ValueError) as error:
-            raise AgentError(f"the CA of the control plane is not a certificate in PEM form: {error}") from error
+            raise AgentError(
+                f"the CA of the control plane in {source} is not a certificate in PEM form: {error}"
+            ) from error
     else:
         context.load_default_certs()
     return context

@@ -4,6 +4,7 @@ Every other rule is the control plane's, which answers with the field that is wr
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from typing import Any
 from kuma.apps.dataplane.failure import AgentError
 
 Document = Mapping[str, Any]
+
+_VARIABLE = re.compile(r"\{\{[{&]?\s*([\w-]+(?:\.[\w-]+)*)\s*\}")
+"""A tag that stands for a value; sections and comments start with a sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,18 @@ def nest_variables(variables: Sequence[tuple[str, str]]) -> dict[str, Any]:
             at = inner
         at[last] = value
     return nested
+
+
+def missing_variables(template: str, variables: Sequence[tuple[str, str]]) -> list[str]:
+    """Variables of a mustache template that were not given a value; mustache leaves nothing in their places."""
+    given, missing = nest_variables(variables), []
+    for name in dict.fromkeys(_VARIABLE.findall(template)):
+        at: Any = given
+        for part in name.split("."):
+            at = at.get(part) if isinstance(at, dict) else None
+        if at is None:
+            missing.append(name)
+    return missing
 
 
 def render_definition(template: str, variables: Sequence[tuple[str, str]]) -> Definition:

@@ -16,7 +16,6 @@ from kuma.apps.dataplane.failure import AgentError
 from kuma.base import labels
 
 FIRST_INBOUND_PORT = 15100
-DEFAULT_MESH = "default"
 LOCALHOST = "127.0.0.1"
 
 
@@ -41,7 +40,7 @@ def enrol(settings: conf.Settings) -> Enrolment:
     admin = _reserved(address, 0)
     document: dict[str, Any] = {
         "type": "Dataplane",
-        "mesh": settings.mesh or DEFAULT_MESH,
+        "mesh": settings.mesh or conf.DEFAULT_MESH,
         "name": settings.name or f"{settings.service}-{host.host_label()}-{settings.port}",
         "networking": {
             "address": address,

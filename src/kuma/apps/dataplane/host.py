@@ -1,6 +1,7 @@
 """What the agent finds out about the machine it runs on."""
 
 import contextlib
+import errno
 import ipaddress
 import os
 import re
@@ -90,12 +91,21 @@ def reserve_port(address: str, port: int) -> socket.socket:
     """A socket that keeps a port (0: any free one) for Envoy and from everybody else; OSError where it is taken.
 
     It is bound alone, so two agents never get the same port, and shares it only afterwards: Envoy binds its listeners
-    with SO_REUSEPORT. It never listens, so it takes no connection.
+    with SO_REUSEPORT. It never listens, so it takes no connection. Connections that an earlier proxy left behind
+    (TIME_WAIT) do not count as a taken port.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     keeper = socket.socket(family, socket.SOCK_STREAM)
     try:
-        keeper.bind((address, port))
+        try:
+            keeper.bind((address, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            # Only in a second attempt: with this option from the start, two keepers would share a port.
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.bind((address, port))
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         keeper.close()
@@ -114,4 +124,4 @@ def reserve_first_free(address: str, first: int) -> socket.socket:
     raise OSError(f"no free port on {address} from {first} on")
 
 
-_TAKEN = frozenset({13, 98})  # EACCES, EADDRINUSE
+_TAKEN = frozenset({errno.EACCES, errno.EADDRINUSE})

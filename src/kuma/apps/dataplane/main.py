@@ -92,12 +92,21 @@ def _settings_options(command: _Command) -> _Command:
     for row in reversed([each for each in conf.ROWS if each.flags]):
         names = [f"--{flag}" if len(flag) > 1 else f"-{flag}" for flag in row.flags]
         bare: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if isinstance(row.default, bool) else {}
-        text = f"{row.help} [{row.env}]" if row.env else row.help
+        text = " ".join(filter(None, (row.help, _default_of(row), f"[{row.env}]" if row.env else "")))
         option = click.option(*names, row.field, default=None, multiple=row.repeatable, help=text, **bare)
         command = option(command)
     for flag in _UNSUPPORTED:
         command = click.option(f"--{flag}", default=None, hidden=True, is_flag=False, flag_value="true")(command)
     return command
+
+
+def _default_of(row: conf.Row) -> str:
+    """A default as it would be written; empty where there is none, or the text tells already."""
+    if (row.default in ("", (), 0) and not isinstance(row.default, bool)) or "default" in row.help:
+        return ""
+    if row.parse is durations.parse_go:
+        return f"(default: {durations.format_go(row.default)})"
+    return f"(default: {str(row.default).lower() if isinstance(row.default, bool) else row.default})"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -138,7 +147,12 @@ def run(context: click.Context, /, command: tuple[str, ...], **flags: Any) -> in
 @_log_options
 @click.pass_context
 def wait(context: click.Context, /, url: str, unix_socket: str, **flags: Any) -> None:
-    """Wait until the proxy on this machine is ready."""
+    """Wait until the proxy on this machine is ready.
+
+    Ask the agent: with -d or --name it answers at http://localhost:9902/ready (KUMA_READINESS_PORT); with --service it
+    takes a free port. The first line of its log names the URL ("ready="). The default of --url is Kuma's, an admin
+    port of Envoy that does not listen there unless the Dataplane says so.
+    """
     import asyncio
 
     from kuma.apps.dataplane.waiting import wait_until_ready

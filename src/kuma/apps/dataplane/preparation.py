@@ -4,18 +4,28 @@ Whatever the user got wrong shows here, before anything is started.
 """
 
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kuma.apps.dataplane import bootstrap, credentials, definition, enrolment, envoy, host, log, readiness, redirection
+from kuma.apps.dataplane import (
+    bootstrap,
+    credentials,
+    definition,
+    enrolment,
+    envoy,
+    host,
+    log,
+    outbound_ports,
+    readiness,
+    redirection,
+    workdir,
+)
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.control_plane import ControlPlane
+from kuma.apps.dataplane.control_plane import OWN_CERTIFICATE, ControlPlane
 from kuma.apps.dataplane.failure import AgentError
 
 _API_PORT = 5681
@@ -39,10 +49,12 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     """Everything for one run; what must be given back at its end is left in `resources`. AgentError as it says."""
     brought = _definition(settings, resources)
     mesh, name = _identity(settings, brought, environ)
-    workdir = _workdir(settings, resources)
-    token_path = _token_path(settings, workdir, name)
+    folder = _workdir(settings, resources)
+    token_path = _token_path(settings, folder, name)
     token = credentials.read_token(token_path) if token_path else ""
-    ca = settings.ca_cert or (credentials.read_ca(path) if (path := _ca_file(settings, environ)) else "")
+    ca_file = "" if settings.ca_cert else _ca_file(settings, environ)
+    ca = settings.ca_cert or (credentials.read_ca(ca_file) if ca_file else "")
+    ca_source = "KUMA_CONTROL_PLANE_CA_CERT" if settings.ca_cert else ca_file
     binary = envoy.find_envoy(settings.binary_path)
     version = envoy.read_version(binary)
     if not version.is_compatible:
@@ -57,7 +69,7 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         token=token,
         token_path=os.path.abspath(token_path) if token_path else "",
         ca=ca,
-        workdir=workdir,
+        workdir=folder,
         readiness_port=int(listener.getsockname()[1]),
         envoy=version,
         system_ca=settings.system_ca_path or host.find_system_ca(),
@@ -69,10 +81,11 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     api = settings.cp_api_address or _local_api(settings.cp_address)
     control_plane = ControlPlane(
         url=settings.cp_address.rstrip("/"),
-        tls=credentials.tls_context(ca, settings.skip_verify),
+        tls=credentials.tls_context(ca, settings.skip_verify, ca_source),
         api_url=api.rstrip("/"),
         retry_backoff=settings.retry_backoff,
         retry_limit=settings.retry_max_duration,
+        ca_source=ca_source,
     )
     return Prepared(
         settings=settings,
@@ -88,11 +101,8 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
 def _definition(settings: conf.Settings, resources: ExitStack) -> definition.Definition | None:
     if settings.service:
         enrolled = enrolment.enrol(settings)
-        for keeper in enrolled.keepers:
-            if settings.reuse_port:
-                resources.callback(keeper.close)
-            else:
-                keeper.close()  # Envoy would find the port taken by us
+        _keep(enrolled.keepers, settings, resources)
+        _keep_outbounds(enrolled.definition, "choose another port with --outbound NAME=PORT", settings, resources)
         return enrolled.definition
     if not settings.has_definition:
         return None
@@ -101,16 +111,51 @@ def _definition(settings: conf.Settings, resources: ExitStack) -> definition.Def
             "--name and --mesh cannot be specified when a dataplane definition is provided, mesh and name will be "
             "read from the dataplane definition"
         )
-    template = definition.read_text(settings.resource, settings.resource_file)
-    brought = definition.render_definition(template, settings.variables)
+    brought = _read_definition(settings)
     definition.check_kind(brought, conf.PROXY_TYPES[settings.proxy_type])
+    remedy = "choose another in networking.outbound of the definition (-d, --dataplane-file or --dataplane)"
+    _keep_outbounds(brought, remedy, settings, resources)
     return brought
+
+
+def _read_definition(settings: conf.Settings) -> definition.Definition:
+    """The definition, in the default mesh where it names none; AgentError where it has no name."""
+    template = definition.read_text(settings.resource, settings.resource_file)
+    missing = definition.missing_variables(template, settings.variables)
+    if missing:
+        flags = " ".join(f"--dataplane-var {name}=VALUE" for name in missing)
+        _log.warning("variables of the Dataplane definition have no value: %s; give them with %s", missing, flags)
+    brought = definition.render_definition(template, settings.variables)
+    lacking = [field for field, value in (("name", brought.name), ("mesh", brought.mesh)) if not value]
+    if missing and lacking:
+        raise AgentError(
+            f"the Dataplane definition has no {' and no '.join(lacking)}, and its template variables "
+            f"{', '.join(missing)} have no value; give them with {flags}"
+        )
+    if "name" in lacking and brought.kind in conf.PROXY_TYPES.values():
+        raise AgentError(".Dataplane is not valid: .Name must be non-empty: the definition lacks the field name")
+    if "mesh" in lacking and brought.kind == conf.PROXY_TYPES["dataplane"]:
+        return definition.Definition({**brought.document, "mesh": conf.DEFAULT_MESH})
+    return brought
+
+
+def _keep(keepers: Sequence[socket.socket], settings: conf.Settings, resources: ExitStack) -> None:
+    for keeper in keepers:
+        if settings.reuse_port:
+            resources.callback(keeper.close)
+        else:
+            keeper.close()  # Envoy would find the port taken by us
+
+
+def _keep_outbounds(brought: definition.Definition, remedy: str, settings: conf.Settings, resources: ExitStack) -> None:
+    if not (settings.transparent_proxy or settings.transparent_proxy_config):
+        _keep(outbound_ports.reserve_outbounds(brought, remedy), settings, resources)
 
 
 def _identity(
     settings: conf.Settings, brought: definition.Definition | None, environ: Mapping[str, str]
 ) -> tuple[str, str]:
-    mesh = brought.mesh if brought else settings.mesh
+    mesh = brought.mesh if brought else settings.mesh or conf.DEFAULT_MESH
     name = brought.name if brought else settings.name
     pod, namespace = environ.get("POD_NAME"), environ.get("POD_NAMESPACE")
     if brought is None and pod and namespace and (not name or set(name) & set("$(){}")):
@@ -124,23 +169,20 @@ def _workdir(settings: conf.Settings, resources: ExitStack) -> str:
     if chosen:
         Path(chosen).mkdir(parents=True, exist_ok=True)
         return os.path.abspath(chosen)
-    made = tempfile.mkdtemp(prefix="kuma-dp-")
-    os.chmod(made, 0o711)
-    resources.callback(shutil.rmtree, made, ignore_errors=True)
-    return made
+    return workdir.make_workdir(resources)
 
 
-def _token_path(settings: conf.Settings, workdir: str, name: str) -> str:
+def _token_path(settings: conf.Settings, folder: str, name: str) -> str:
     if settings.token:
-        return credentials.write_secret(os.path.join(workdir, name.replace("/", "_")), settings.token)
+        return credentials.write_secret(os.path.join(folder, name.replace("/", "_")), settings.token)
     return settings.token_file
 
 
 def _ca_file(settings: conf.Settings, environ: Mapping[str, str]) -> str:
-    """The CA file: the given one, or for the one-line start the certificate that a control plane here made itself."""
-    if settings.ca_cert_file or not settings.service or settings.skip_verify:
+    """The CA file: the given one, or the certificate that a control plane on this machine made itself."""
+    if settings.ca_cert_file or settings.skip_verify:
         return settings.ca_cert_file
-    own = os.path.join(environ.get("HOME", ""), ".kuma", "kuma-cp.crt")
+    own = OWN_CERTIFICATE.replace("~", environ.get("HOME", ""), 1)
     local = host.is_loopback(urlsplit(settings.cp_address).hostname or "")
     return own if local and os.path.isfile(own) else ""
 

@@ -18,22 +18,34 @@ KILL_AFTER = 5.0
 
 _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 8192
+_LINE_LIMIT = 65536
 
 
 class _Relay(asyncio.Protocol):
-    """Copies a pipe to our standard error as it comes, and remembers the end."""
+    """Copies the lines of a pipe that `passes` lets through to our standard error, and remembers the end of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, passes: Callable[[bytes], bool]) -> None:
         self.tail = b""
+        self._passes = passes
+        self._rest = b""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def data_received(self, part: bytes) -> None:
-        with contextlib.suppress(OSError):  # nobody reads our standard error any more
-            sys.stderr.buffer.write(part)
-            sys.stderr.buffer.flush()
         self.tail = (self.tail + part)[-_TAIL_BYTES:]
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        if len(self._rest) > _LINE_LIMIT:
+            lines, self._rest = [*lines, self._rest], b""
+        self._copy(lines)
+
+    def _copy(self, lines: Sequence[bytes]) -> None:
+        shown = b"".join(line + b"\n" for line in lines if self._passes(line))
+        with contextlib.suppress(OSError):  # nobody reads our standard error any more
+            sys.stderr.buffer.write(shown)
+            sys.stderr.buffer.flush()
 
     def connection_lost(self, _: Exception | None) -> None:
+        if self._rest:
+            self._copy([self._rest])
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -108,25 +120,27 @@ class Child:
 
 
 async def start_child(
-    arguments: Sequence[str], *, keep_last_words: bool = False, death_signal: int = signal.SIGKILL
+    arguments: Sequence[str], *, passes: Callable[[bytes], bool] | None = None, death_signal: int = signal.SIGKILL
 ) -> Child:
     """Starts a process; OSError where its executable cannot be run.
 
+    With `passes`, its standard error goes through us: `passes` says which lines go on, the last words are kept.
+
     Must be called on the main thread: the kernel's death signal follows the thread that forks.
     """
-    process = _spawn(arguments, keep_last_words, death_signal)
-    if process.stderr is None:
+    process = _spawn(arguments, passes is not None, death_signal)
+    if process.stderr is None or passes is None:
         return Child(process, None)
-    _, relay = await asyncio.get_running_loop().connect_read_pipe(_Relay, process.stderr)
+    _, relay = await asyncio.get_running_loop().connect_read_pipe(lambda: _Relay(passes), process.stderr)
     return Child(process, relay)
 
 
-def _spawn(arguments: Sequence[str], keep_last_words: bool, death_signal: int) -> subprocess.Popen[bytes]:
+def _spawn(arguments: Sequence[str], relayed: bool, death_signal: int) -> subprocess.Popen[bytes]:
     # A terminal is not handed on as standard input: a process in its background would be stopped when it reads.
     return subprocess.Popen(
         arguments,
         stdin=subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
-        stderr=subprocess.PIPE if keep_last_words else None,
+        stderr=subprocess.PIPE if relayed else None,
         process_group=0,
         preexec_fn=_dies_with_parent(death_signal),
     )

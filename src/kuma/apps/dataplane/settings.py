@@ -16,7 +16,13 @@ from kuma.base import durations
 PROXY_TYPES = {"dataplane": "Dataplane", "ingress": "ZoneIngress", "egress": "ZoneEgress"}
 """Proxy types, and the kind of resource that defines each."""
 
+DEFAULT_MESH = "default"
+
 _BAD_IN_NAMES = set("$(){}")
+_WHICH_PROXY = (
+    "Say which proxy to run: --service NAME --port PORT to enrol a process, -d FILE for a Dataplane definition, "
+    "or --name NAME --mesh MESH for a Dataplane that exists"
+)
 
 
 def _text(raw: str) -> str:
@@ -69,7 +75,7 @@ _RUNTIME = "KUMA_DATAPLANE_RUNTIME_"
 
 ROWS: tuple[Row, ...] = (
     Row("name", _text, "", "KUMA_DATAPLANE_NAME", ("name",), "Name of the Dataplane"),
-    Row("mesh", _text, "", "KUMA_DATAPLANE_MESH", ("mesh",), "Mesh that the Dataplane belongs to"),
+    Row("mesh", _text, "", "KUMA_DATAPLANE_MESH", ("mesh",), "Mesh of the Dataplane (default: default)"),
     Row("proxy_type", _text, "dataplane", "KUMA_DATAPLANE_PROXY_TYPE", ("proxy-type",), "dataplane, ingress or egress"),
     Row(
         "drain_time",
@@ -343,9 +349,9 @@ def _wrong_control_plane(settings: Settings) -> str:
 def check_identity(name: str, mesh: str, proxy_type: str) -> None:
     """AgentError where a proxy could not be told from others by this name and mesh. Zone proxies have no mesh."""
     if not name:
-        raise AgentError(".Dataplane is not valid: .Name must be non-empty")
+        raise AgentError(f".Dataplane is not valid: .Name must be non-empty. {_WHICH_PROXY}")
     if not mesh and proxy_type == "dataplane":
-        raise AgentError(".Dataplane is not valid: .Mesh must be non-empty")
+        raise AgentError(f".Dataplane is not valid: .Mesh must be non-empty. {_WHICH_PROXY}")
     for field, value in (("Name", name), ("Mesh", mesh)):
         if _BAD_IN_NAMES & set(value):
             raise AgentError(f'.Dataplane is not valid: .{field} "{value}" contains invalid characters')

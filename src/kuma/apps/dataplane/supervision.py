@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kuma.apps.dataplane import log
 from kuma.apps.dataplane.failure import AgentError
@@ -30,8 +30,18 @@ class EnvoyKeeper:
     than `limit` counts as a fresh start.
     """
 
-    def __init__(self, arguments: Sequence[str], admin_socket: str, restart: bool, base: float, limit: float) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        admin_socket: str,
+        restart: bool,
+        base: float,
+        limit: float,
+        passes: Callable[[bytes], bool],
+    ) -> None:
+        """`passes` says which lines of Envoy's log the user gets to see."""
         self._arguments = arguments
+        self._passes = passes
         self._admin_socket = admin_socket
         self._restart = restart
         self._base = base
@@ -70,7 +80,7 @@ class EnvoyKeeper:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._admin_socket)  # left by an Envoy that was killed
         try:
-            child = await start_child(self._arguments, keep_last_words=True)
+            child = await start_child(self._arguments, passes=self._passes)
         except OSError as error:
             raise AgentError(f"could not start Envoy ({self._arguments[0]}): {error}") from error
         _log.info("Envoy started, process %d", child.pid)
