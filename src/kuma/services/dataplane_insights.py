@@ -263,22 +263,23 @@ class DataplaneInsights:
                 proxy = self._proxies.get(key)
                 if proxy is None:
                     continue
-                proxy.history = self._merged(proxy, await self._stored(key))
-                changes.append(self._change(key, proxy))
+                stored = await self._stored(key)
+                proxy.history = self._merged(proxy, stored.subscriptions)
+                changes.append(self._change(key, proxy, stored))
                 ended += [each for each in proxy.connections if each.disconnected is not None]
             await self._apply(changes)
             for connection in ended:
                 self._bury(connection)
 
-    async def _stored(self, dataplane: res.Key) -> tuple[insights.DiscoverySubscription, ...]:
-        """The subscriptions of earlier streams."""
+    async def _stored(self, dataplane: res.Key) -> insights.DataplaneInsight:
+        """The insight as it is now; an empty one where there is none."""
         try:
             found = await self._store.get(insight_key(dataplane))
         except errors.NotFound:
-            return ()
+            return insights.DataplaneInsight()
         spec = found.spec
         assert isinstance(spec, insights.DataplaneInsight)
-        return spec.subscriptions
+        return spec
 
     def _merged(
         self, proxy: _Proxy, stored: Iterable[insights.DiscoverySubscription]
@@ -290,16 +291,16 @@ class DataplaneInsights:
             known.setdefault(each.id, each)
         for connection in proxy.connections:
             known.pop(connection.id, None)
-        return tuple(sorted(known.values(), key=lambda each: each.connect_time or _LONG_AGO))
+        return tuple(sorted(known.values(), key=_began)[-self._limit :])
 
-    def _change(self, key: res.Key, proxy: _Proxy) -> protocol.Change:
+    def _change(self, key: res.Key, proxy: _Proxy, stored: insights.DataplaneInsight) -> protocol.Change:
+        """The insight to write. The newest stream says what the proxy is; it may be on another control plane by now."""
+        own = [each.as_subscription() for each in proxy.connections]
+        subscriptions = tuple(sorted((*proxy.history, *own), key=_began)[-self._limit :])
         latest = proxy.connections[-1]
-        subscriptions = (*proxy.history, *(each.as_subscription() for each in proxy.connections))
-        spec = insights.DataplaneInsight(
-            subscriptions=subscriptions[-self._limit :],
-            mtls=_mtls(latest.identity()),
-            metadata=dict(latest.metadata),
-        )
+        if subscriptions[-1].control_plane_instance_id == self.instance_id:
+            stored = insights.DataplaneInsight(mtls=_mtls(latest.identity()), metadata=dict(latest.metadata))
+        spec = msgspec.structs.replace(stored, subscriptions=subscriptions)
         meta = res.Meta(mesh=key.mesh, name=key.name)
         return protocol.Change(protocol.Op.UPDATED, res.Resource(insights.KIND, meta, spec), owner=key)
 
@@ -346,6 +347,10 @@ class DataplaneInsights:
                 spec = msgspec.structs.replace(each.spec, subscriptions=closed)
                 changes.append(protocol.Change(protocol.Op.UPDATED, dataclasses.replace(each, spec=spec)))
         await self._apply(changes)
+
+
+def _began(subscription: insights.DiscoverySubscription) -> datetime:
+    return subscription.connect_time or _LONG_AGO
 
 
 def _mtls(identity: Identity | None) -> insights.MTLS | None:

@@ -217,3 +217,25 @@ async def test_subscriptions_of_a_killed_control_plane_are_closed(cp):
     await next_run.insights.close_abandoned()
     [subscription] = (await next_run.insight("web-1")).subscriptions
     assert subscription.disconnect_time == cp.clock.wall()
+
+
+async def test_a_proxy_that_moved_to_another_control_plane_stays_online_there(cp):
+    """The stream that ended here is older, however late its end is written."""
+    other = kit.ControlPlane(store=cp.store, clock=cp.clock, name="cp-2")
+    here = await connected(cp)
+    await cp.insights.flush()
+    cp.clock.seconds = 5
+    there = await connected(other)
+    there.sent(xds.CLUSTER)
+    await other.insights.flush()
+    here.close()
+    await cp.insights.flush()
+    insight = await cp.insight("web-1")
+    assert [each.control_plane_instance_id for each in insight.subscriptions] == ["cp-1", "cp-2"]
+    assert insight.subscriptions[0].disconnect_time == cp.clock.wall()
+    assert insight.is_online
+    assert insight.subscriptions[1].status.total.responses_sent == 1
+    cp.clock.seconds = 9
+    there.close()
+    await other.insights.flush()
+    assert [each.disconnect_time is None for each in (await cp.insight("web-1")).subscriptions] == [False, False]
