@@ -9,6 +9,7 @@ from typing import Any
 from kuma.base import labels
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
+from kuma.resources import targetref
 
 SIDECAR = "Sidecar"
 
@@ -22,7 +23,7 @@ def selects(policy: res.Resource[Any], subject: proxy.ProxyFacts, inbound: nodes
     if kind == "Mesh":
         return _has_proxy_type(target)
     if kind == "Dataplane":
-        return _selects_dataplane(policy, subject) and _has_section(target.section_name, inbound)
+        return selects_dataplane(policy.meta, target, subject.resource.meta) and _has_section(target.section_name, inbound)
     tags = dict(inbound.tags)
     if kind == "MeshSubset":
         return _has_proxy_type(target) and is_subset(target.tags or {}, tags)
@@ -35,9 +36,14 @@ def selects(policy: res.Resource[Any], subject: proxy.ProxyFacts, inbound: nodes
 
 def is_in_force(policy: res.Resource[Any], subject: proxy.ProxyFacts) -> bool:
     """Shadow policies, those of other zones and those of other namespaces say nothing to this proxy."""
-    own, its = subject.resource.meta.labels, policy.meta.labels
-    if its.get(labels.EFFECT) == "shadow":
+    if policy.meta.labels.get(labels.EFFECT) == "shadow":
         return False
+    return is_in_reach(policy.meta, subject.resource.meta)
+
+
+def is_in_reach(policy: res.Meta, dataplane: res.Meta) -> bool:
+    """Whether zone and namespace of a policy let it speak to a Dataplane."""
+    own, its = dataplane.labels, policy.labels
     role = its.get(labels.POLICY_ROLE, "system")
     zone = its.get(labels.ZONE)
     if role != "producer" and its.get(labels.ORIGIN) == labels.ORIGIN_ZONE and zone:
@@ -55,18 +61,17 @@ def is_by_name(policy: res.Resource[Any]) -> bool:
     return target is not None and target.kind == "Dataplane" and bool(target.name)
 
 
-def _selects_dataplane(policy: res.Resource[Any], subject: proxy.ProxyFacts) -> bool:
-    target = policy.spec.target_ref
-    meta = subject.resource.meta
+def selects_dataplane(policy: res.Meta, target: targetref.TargetRef, dataplane: res.Meta) -> bool:
+    """Whether a targetRef of kind Dataplane is about this one; its section is not looked at."""
     if target.name:
-        own, its = meta.labels, policy.meta.labels
+        own, its = dataplane.labels, policy.labels
         namespace = target.namespace or its.get(labels.NAMESPACE, "")
         return (
-            meta.display_name == target.name
+            dataplane.display_name == target.name
             and own.get(labels.NAMESPACE, "") == namespace
             and own.get(labels.ZONE, "") == its.get(labels.ZONE, own.get(labels.ZONE, ""))
         )
-    return is_subset(target.labels or {}, meta.labels)
+    return is_subset(target.labels or {}, dataplane.labels)
 
 
 def _has_section(section: str | None, inbound: nodes.InboundFacts) -> bool:

@@ -26,6 +26,7 @@ from kuma.servers.rest import (
     inspection,
     intake,
     items,
+    relations,
     replies,
     resources,
     routing,
@@ -87,6 +88,7 @@ def build(deps: Deps) -> "RestApp":
     known = overviews.Insights(deps.manager.store)
     shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), settings.system_namespace)
     shown.add_to(routes)
+    relations.RelationEndpoints(deps.manager).add_to(routes)
     insights.InsightEndpoints(deps.manager, deps.clock, settings.dns_domain, settings.vip_port).add_to(routes)
     control_plane.ControlPlaneEndpoints(deps.about, deps.effective_config, deps.permits, deps.manager, shown).add_to(
         routes
