@@ -15,7 +15,7 @@ import pytest
 from kuma.base import errors
 from kuma.resources import catalog, kind
 from kuma.resources import resource as res
-from kuma.store import postgres, postgres_lease, protocol
+from kuma.store import postgres, postgres_lease, postgres_mirror, protocol
 from kuma.store import postgres_connection as connecting
 from tests.kit import postgres as servers
 
@@ -364,6 +364,37 @@ async def test_a_transaction_that_broke_at_its_commit_is_looked_up(
     assert await store.get(stored.key) == stored
     await store.update(with_text(stored, "twice"))
     await store.close()
+
+
+async def test_a_defect_fails_one_write_and_not_the_store(
+    database: servers.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = database.store(CATALOG)
+    watch = store.watch()
+    wrote = postgres_mirror.Mirror.wrote
+
+    def break_once(*_: Any) -> Any:
+        monkeypatch.setattr(postgres_mirror.Mirror, "wrote", wrote)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(postgres_mirror.Mirror, "wrote", break_once)
+    with pytest.raises(RuntimeError, match="a defect"):
+        await store.create(note("n", "stored all the same"))
+    await until(store, watch, "n", "stored all the same")
+    await store.update(with_text(await store.get(note("n").key), "and goes on"))
+    await store.close()
+
+
+async def test_a_write_that_waits_when_the_store_closes_is_carried_out(database: servers.Database) -> None:
+    store = database.store(CATALOG)
+    writing = [asyncio.create_task(store.create(note(f"n{n}"))) for n in range(20)]
+    await asyncio.sleep(0)
+    await store.close()
+    assert len(await asyncio.gather(*writing)) == 20
+    with pytest.raises(errors.Unavailable, match="closed"):
+        await store.create(note("late"))
+    with database.raw() as raw:
+        assert raw.execute("SELECT count(*) FROM resources").fetchone() == (20,)
 
 
 # What lies in the tables

@@ -39,6 +39,8 @@ _MANY = 32
 """From so many keys on everything is compared instead: the notifications of a larger transaction may come in parts."""
 _TRIES = 3
 """How often a request is planned anew when the database knew better."""
+_PER_ROW = 0.001
+"""Seconds that reading a row may take on a slow line."""
 _PAUSE = 0.5
 """Seconds until rows that could not be read are asked for again."""
 _LOG = structlog.get_logger("store")
@@ -161,7 +163,10 @@ class PostgresStore:
                     await self._catch_up()
                 while self._requests:
                     batch, self._requests = self._requests[:_BATCH], self._requests[_BATCH:]
-                    await self._settle(batch)
+                    try:
+                        await self._settle(batch)
+                    except Exception as failure:
+                        self._give_up(batch, failure)
 
     async def _catch_up(self) -> None:
         """Reads what others wrote. Where that fails it is asked for again, and writes have their turn meanwhile."""
@@ -169,8 +174,8 @@ class PostgresStore:
         is_compared, self._is_compared = self._is_compared, True
         try:
             await self._read_truth(suspects, everything=not is_compared)
-        except (psycopg.Error, *postgres_transactions.LOST) as failure:
-            if not isinstance(failure, postgres_transactions.LOST):
+        except Exception as failure:
+            if not isinstance(failure, postgres_transactions.LOST):  # the listener tells of lost connections
                 _LOG.error("the database could not be read, trying again", error=connecting.describe(failure))
             self._suspects = suspects | self._suspects
             self._is_compared = self._is_compared and is_compared
@@ -178,7 +183,8 @@ class PostgresStore:
 
     async def _read_truth(self, keys: Iterable[res.Key], *, everything: bool = False) -> None:
         """Makes the image say of these keys (or of all that differ) what the database says, visible together."""
-        async with self._transactions.connection(self._options.connection_timeout) as connection:
+        patience = self._options.connection_timeout + self._mirror.size * _PER_ROW
+        async with self._transactions.connection(patience) as connection:
             wanted = dict.fromkeys(keys)
             if everything or len(wanted) > _MANY:
                 await connection.execute(postgres_rows.BEGIN_SNAPSHOT)
@@ -203,14 +209,15 @@ class PostgresStore:
                     await self._settle([request])
             else:
                 await self._refused(requests[0], failure, tries)
-        except Exception as failure:
-            # The keeper must not die of one batch: whoever waits is told, and the image is compared.
-            _LOG.exception("a write failed unexpectedly")
-            self._compare()
-            for request in requests:
-                request.fail(failure)
         else:
             await self._show(planned, answers)
+
+    def _give_up(self, requests: Sequence[postgres_writes.Request], failure: Exception) -> None:
+        """The keeper must not die of one batch: whoever waits is told, and everything is compared."""
+        _LOG.exception("a write failed unexpectedly")
+        self._compare()
+        for request in requests:
+            request.fail(failure)
 
     async def _planned(self, requests: Sequence[postgres_writes.Request]) -> _Planned:
         """The requests that can be, with their statements. The others are answered, once the image is certain."""

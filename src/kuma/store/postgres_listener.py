@@ -55,7 +55,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except transactions.LOST as failure:
+            except (psycopg.Error, *transactions.LOST) as failure:
                 if not self._is_lost:
                     _LOG.warning("lost the database, trying again", error=connecting.describe(failure))
                     self._is_lost, pause = True, _FIRST_PAUSE

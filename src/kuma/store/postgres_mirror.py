@@ -48,6 +48,11 @@ class Mirror:
         """What was loaded counts as one change, whatever it took; an empty store starts at revision 0."""
         self.image.revision = max(self.image.revision, 1 if self._stamps else 0)
 
+    @property
+    def size(self) -> int:
+        """How many rows are known."""
+        return len(self._stamps)
+
     def stamp(self, key: res.Key) -> rows.Stamp | None:
         """The state of the row when it was last read or written."""
         return self._stamps.get(key)

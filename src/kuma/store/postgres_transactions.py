@@ -30,6 +30,8 @@ LOST = (
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
+_PER_STEP = 0.01
+"""Seconds that a statement may take on a slow server, on top of the patience with one that is silent."""
 
 
 class _InDoubt(Exception):
@@ -84,7 +86,8 @@ class Transactions:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._attempt(steps, max(deadline - now(), connecting.PATIENCE))
+                patience = max(deadline - now(), connecting.PATIENCE) + len(steps) * _PER_STEP
+                return await self._attempt(steps, patience)
             except _InDoubt as doubt:
                 if await self._was_committed(doubt.number):
                     return doubt.answers

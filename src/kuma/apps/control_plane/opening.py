@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kuma.store import postgres_connection
 
 _SECONDS = 1e-9
+_PATIENT = 60.0
+"""Seconds, for times of 0: the driver of Kuma takes them for no limit, or a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def postgres_options(settings: settings_store.PostgresSettings) -> "postgres_con
         user=settings.user,
         password=settings.password,
         database=settings.db_name,
-        connection_timeout=float(settings.connection_timeout),
+        connection_timeout=settings.connection_timeout if settings.connection_timeout > 0 else _PATIENT,
         tls=postgres_connection.Tls(
             mode=tls.mode,
             cert_path=tls.cert_path,
@@ -79,7 +81,7 @@ def postgres_options(settings: settings_store.PostgresSettings) -> "postgres_con
         max_connections=settings.max_open_connections,
         max_idle=settings.max_connection_idle_time * _SECONDS,
         max_lifetime=settings.max_connection_lifetime * _SECONDS,
-        health_check_interval=settings.health_check_interval * _SECONDS,
+        health_check_interval=settings.health_check_interval * _SECONDS or _PATIENT,
         tolerate_newer_schema=settings.tolerate_newer_db_versions,
         replica=postgres_connection.Replica(replica.host, replica.port, replica.ratio) if replica.host else None,
     )
