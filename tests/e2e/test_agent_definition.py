@@ -60,6 +60,10 @@ def ready(url: str) -> bool:
     return universal.get(url) == (200, "READY")
 
 
+def await_line(agent: universal.Process, text: str) -> None:
+    universal.eventually(lambda: text in agent.output, f"{text}\n{agent.output[-2000:]}")
+
+
 def test_life_of_a_self_registered_proxy(
     plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path
 ) -> None:
@@ -158,7 +162,8 @@ def test_the_control_plane_may_come_late_and_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "text"),
     [
-        (["--name", "n"], {}, ".Dataplane is not valid: .Mesh must be non-empty"),
+        ([], {}, ".Dataplane is not valid: .Name must be non-empty. Say which proxy to run: --service NAME"),
+        (["--name", "n"], {}, "Invalid request: Dataplane Token is required"),
         (["--name", "n", "--mesh", "m", "--dataplane-token-file", "/absent"], {}, "dataplane token is invalid"),
         (["--name", "n", "--mesh", "m", "--ca-cert-file", "/absent"], {}, "could not read certificate file /absent"),
         (["--name", "n", "--mesh", "m"], {}, "Invalid request: Dataplane Token is required"),
@@ -170,6 +175,7 @@ def test_the_control_plane_may_come_late_and_go(tmp_path: Path) -> None:
         (["--name", "n", "--mesh", "m", "--dataplane", "{}"], {}, "--name and --mesh cannot be specified"),
         (["--dataplane", '{"type": "Mesh"}'], {}, 'invalid proxy resource type "Mesh", expected Dataplane'),
         (["--service", "w"], {}, "--service needs --port"),
+        (["--service", "w", "--port", "1", "--mesh", "typo"], {}, 'the mesh "typo" does not exist'),
         (["--alien"], {}, "No such option"),
     ],
 )
@@ -184,6 +190,81 @@ def test_refusals(
     assert f"Error: {text}" in agent.output or text in agent.output.rpartition("Error: ")[2]
 
 
+def test_the_ca_of_a_control_plane_on_this_machine_is_found(
+    plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path
+) -> None:
+    agent, readiness = run_from_file(plane, agents, tmp_path, "trusting", "--ca-cert-file", "")
+
+    universal.eventually(lambda: ready(readiness), f"ready\n{agent.output[-2000:]}")
+
+
+def test_a_refused_proxy_says_so_and_does_not_wait(
+    plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path
+) -> None:
+    agent, _ = run_from_file(
+        plane,
+        agents,
+        tmp_path,
+        "refused",
+        "--dataplane-token",
+        plane.token(mesh="default", name="other"),
+        "--drain-time",
+        "1000s",
+    )
+    line = 'the control plane refuses this proxy: authentication failed: token is for the proxy "other", not for "ref'
+    await_line(agent, line)
+    told = (plane.folder / "kuma-cp.log").read_text()
+    assert told.count('"event": "proxy refused", "proxy": "default.refused"') == 1
+
+    agent.popen.send_signal(signal.SIGTERM)
+
+    assert agent.wait() == 0
+    assert "goodbye" not in agent.output
+
+
+@pytest.mark.parametrize("leaves_first", [0, 1])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("ports", ["same", "different"])
+def test_two_agents_of_one_dataplane(
+    plane: universal.ControlPlane,
+    agents: universal.Agents,
+    tmp_path: Path,
+    ports: str,
+    how: signal.Signals,
+    leaves_first: int,
+) -> None:
+    name = f"twice-{ports}-{how.name.lower()}-{leaves_first}"
+    flags = ["--dataplane-token", plane.token(mesh="default", name=name)]
+    (tmp_path / "dp.yaml").write_text(TEMPLATE)
+    chosen = [variables(name) for _ in range(2)]
+    if ports == "same":
+        chosen[1] = chosen[0]
+    running = []
+    for each in chosen:
+        readiness = str(universal.free_port())
+        running.append(agents.run(*flags, "-d", str(tmp_path / "dp.yaml"), *each, KUMA_READINESS_PORT=readiness))
+        await_line(running[-1], f"joined the mesh default as {name}")
+
+    def inbound_port() -> int:
+        dataplane = plane.dataplane(name)
+        return int(dataplane["networking"]["inbound"][0]["port"]) if dataplane else 0
+
+    def port_of(index: int) -> int:
+        return int(next(each for each in chosen[index] if each.startswith("port=")).removeprefix("port="))
+
+    assert inbound_port() == port_of(1)
+    running[leaves_first].popen.send_signal(how)
+    running[leaves_first].wait()
+    stays = 1 - leaves_first
+    universal.eventually(lambda: inbound_port() == port_of(stays), "the one that stays is registered", patience=5)
+    _, overview = universal.get(f"{plane.api}/meshes/default/dataplanes/{name}/_overview")
+    subscriptions = json.loads(overview)["dataplaneInsight"]["subscriptions"]
+    assert [each for each in subscriptions if "disconnectTime" not in each]
+
+    running[stays].popen.send_signal(signal.SIGTERM)
+    universal.eventually(lambda: inbound_port() == 0, "the last one takes the Dataplane along", patience=5)
+
+
 def test_an_unknown_ca_is_refused(agents: universal.Agents, tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
@@ -194,6 +275,7 @@ def test_an_unknown_ca_is_refused(agents: universal.Agents, tmp_path: Path) -> N
 
     assert agent.wait() == 1
     assert "cannot be trusted" in agent.output
+    assert f"by {tmp_path / 'ca.pem'}" in agent.output
     assert "--ca-cert-file" in agent.output
 
 

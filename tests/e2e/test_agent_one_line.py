@@ -57,6 +57,9 @@ def test_two_lines_make_a_mesh(plane: universal.ControlPlane, agents: universal.
     assert inbound["tags"]["kuma.io/protocol"] == "http"
     assert inbound["tags"]["version"] == "v1"
     assert inbound["port"] >= 15100
+    second = agents.run("--service", "web2", "--port", "1", "--outbound", f"api={outbound}")
+    assert second.wait() == 1
+    assert f"Error: outbound port {outbound} on 127.0.0.1 is taken; choose another port with --outb" in second.output
     assert universal.get(f"{plane.api}/meshes/default/dataplanes/{name}/stats")[0] == 200
     for agent in (api, client):
         status = Path(f"/proc/{agent.pid}/status").read_text()
@@ -95,6 +98,32 @@ def test_a_command_that_does_not_exist(agents: universal.Agents) -> None:
 
     assert agent.wait() == 127
     assert "Error: could not start /no/such/command: No such file or directory" in agent.output
+
+
+def test_a_calm_terminal_and_a_quick_return(tmp_path: Path) -> None:
+    plane = universal.ControlPlane(tmp_path)
+    try:
+        plane.start()
+        with universal.agents(plane) as agents:
+            agent = agents.run("--service", "calm", "--name", "calm-1", "--port", "1")
+            joined = "calm joined the mesh default as calm-1"
+            universal.eventually(lambda: joined in agent.output, f"joined\n{agent.output[-1500:]}")
+            plane.kill()
+            universal.eventually(lambda: "Envoy lost the control plane" in agent.output, "the loss is told")
+            plane.start()
+            universal.eventually(lambda: plane.is_online("calm-1"), "online again", patience=8)
+            agent.popen.send_signal(signal.SIGTERM)
+            assert agent.wait() == 0
+            lines = [each.split("\t")[-1] for each in agent.output.splitlines()]
+            assert [each.split(":")[0].split(",")[0] for each in lines] == [
+                "bootstrapped",
+                "Envoy started",
+                joined,
+                "Envoy lost the control plane",
+            ]
+            assert "ready=http://127.0.0.1:" in lines[0]
+    finally:
+        plane.end()
 
 
 def test_the_command_gets_the_signal(agents: universal.Agents) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 import ssl
 from typing import Any
 
@@ -29,6 +30,13 @@ def client(port: int, limit: int = 0) -> control_plane.ControlPlane:
 
 async def ask(port: int) -> control_plane.Bootstrap:
     return await client(port).ask_bootstrap({"name": "web-1"})
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger("kuma-dp"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="kuma-dp")
+    return caplog
 
 
 async def test_the_envelope_is_opened() -> None:
@@ -94,12 +102,66 @@ async def test_tokens(answer: bytes, token: str) -> None:
     assert sent == {"mesh": "default", "name": "web-1", "validFor": "87600h"}
 
 
-async def test_goodbye_carries_the_token() -> None:
+async def test_a_token_of_a_mesh_that_does_not_exist() -> None:
+    async with answering(http(404), http(404, b"{}", "application/json")) as server:
+        with pytest.raises(AgentError, match='the mesh "typo" does not exist') as refused:
+            await client(server.port).ask_token("typo", "web-1")
+
+    assert "--mesh" in str(refused.value)
+    assert server.requests[1].startswith(b"GET /meshes/typo HTTP/1.1")
+
+
+async def test_another_servers_404_says_nothing_about_a_mesh() -> None:
+    async with answering(http(404, b"404 page not found")) as server:
+        assert await client(server.port).ask_token("default", "web-1") == ""
+
+
+async def test_goodbye_carries_the_token_and_the_definition() -> None:
     async with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
+        await client(server.port).say_goodbye("default", "web-1", "abc", "{}")
         await client(server.port).say_goodbye("default", "web-1", "abc")
 
     assert b"POST /goodbye HTTP/1.1" in server.requests[0]
     assert b"authorization: abc\r\n" in server.requests[0]
+    bodies = [json.loads(each.split(b"\r\n\r\n")[1]) for each in server.requests]
+    assert bodies == [
+        {"mesh": "default", "name": "web-1", "dataplaneResource": "{}"},
+        {"mesh": "default", "name": "web-1"},
+    ]
+
+
+async def test_a_goodbye_for_what_is_gone_is_not_worth_a_word(said: pytest.LogCaptureFixture) -> None:
+    async with answering(http(404), http(401)) as server:
+        await client(server.port).say_goodbye("default", "web-1", "")
+        assert said.messages == []
+        await client(server.port).say_goodbye("default", "web-1", "")
+    assert "did not take the goodbye: status 401" in said.text
+
+
+async def test_an_address_without_tls_is_named() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(http(400))
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        context = ssl.create_default_context()
+        plane = control_plane.ControlPlane(url, context, "", durations.MILLISECOND, 0)
+        with pytest.raises(AgentError, match="does not speak TLS") as refused:
+            await plane.ask_bootstrap({})
+    assert f"{url}/bootstrap" in str(refused.value)
+    assert "5678" in str(refused.value)
+
+
+async def test_waiting_is_said_again_now_and_then(
+    said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "STILL_WAITING", 0.0)
+    async with answering(http(500), http(500), http(200, ENVELOPE, "application/json")) as server:
+        plane = client(server.port)
+        await plane.until_answered(lambda: plane.ask_bootstrap({}))
+    assert said.messages == ["the control plane does not answer, trying until it does: unexpected status code: 500"] * 2
 
 
 @pytest.mark.parametrize("answer", [http(401), b""])

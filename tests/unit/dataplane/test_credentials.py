@@ -56,5 +56,5 @@ def test_secrets_are_for_the_owner_alone(tmp_path: Path) -> None:
 def test_wrong_cas() -> None:
     with pytest.raises(AgentError, match="could not read certificate file /absent"):
         credentials.read_ca("/absent")
-    with pytest.raises(AgentError, match="not a certificate in PEM form"):
+    with pytest.raises(AgentError, match=r"in /x/ca\.pem is not a certificate in PEM form"):
         credentials.tls_context("no PEM", skip_verify=False, source="/x/ca.pem")

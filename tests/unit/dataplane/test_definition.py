@@ -44,6 +44,19 @@ def test_rendering(template: str, variables: list[tuple[str, str]], document: di
     assert definition.render_definition(template, variables).document == document
 
 
+@pytest.mark.parametrize(
+    ("template", "variables", "missing"),
+    [
+        ("{{ a }} {{{b}}} {{&c}} {{#d}}{{/d}} {{!e}}", [], ["a", "b", "c"]),
+        ("{{ a.b }} {{ a.c }} {{ a.b }}", [("a.c", "1")], ["a.b"]),
+        ("{{ a.b }}", [("a", "1")], ["a.b"]),
+        ("{{ a }}", [("a", "")], []),
+    ],
+)
+def test_missing_variables(template: str, variables: list[tuple[str, str]], missing: list[str]) -> None:
+    assert definition.missing_variables(template, variables) == missing
+
+
 @pytest.mark.parametrize(("template", "text"), [("a: [b", "failed to parse"), ("- 1", "not an object"), ("", "not an")])
 def test_unreadable_definitions(template: str, text: str) -> None:
     with pytest.raises(AgentError, match=text):

@@ -1,6 +1,8 @@
 """Finding Envoy, reading its version, building its command line, finding its admin API."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,21 @@ def test_command_line(component: str, concurrency: int, tail: list[str]) -> None
 )
 def test_admin_address(config: bytes, admin: envoy.Admin) -> None:
     assert envoy.admin_of(envoy.read_config(config)) == admin
+
+
+def test_envoy_looks_for_a_lost_control_plane_soon() -> None:
+    config = {"dynamicResources": {"adsConfig": {"grpcServices": [{"envoyGrpc": {"clusterName": "ads_cluster"}}]}}}
+    envoy.retry_soon(config)
+    back_off = {"retryBackOff": {"baseInterval": "0.5s", "maxInterval": "5s"}}
+    services = config["dynamicResources"]["adsConfig"]["grpcServices"]
+    assert services == [{"envoyGrpc": {"clusterName": "ads_cluster", "retryPolicy": back_off}}]
+
+
+@pytest.mark.parametrize("chosen", [{"googleGrpc": {}}, {"envoyGrpc": {"retryPolicy": {"numRetries": 1}}}])
+def test_other_retries_stay(chosen: dict[str, Any]) -> None:
+    config = {"dynamicResources": {"adsConfig": {"grpcServices": [copy.deepcopy(chosen)]}}}
+    envoy.retry_soon(config)
+    assert config["dynamicResources"]["adsConfig"]["grpcServices"] == [chosen]
 
 
 @pytest.mark.parametrize("config", [b"a: [b", b"- 1", b"admin: {address: {pipe: {}}}"])

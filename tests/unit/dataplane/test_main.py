@@ -23,6 +23,13 @@ def kuma_dp(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["alien"], "Error: No such command"),
         (["run", "--drain-time", "x"], 'Error: invalid argument "x" for "--drain-time" flag'),
         (["run", "--log-output-path", "/absent/log"], "Error: could not write the log to /absent/log"),
+        (["run"], "--service NAME --port PORT to enrol a process, -d FILE"),
+        (["run", "--dataplane", "type: Dataplane"], "the definition lacks the field name"),
+        (
+            ["run", "--dataplane", "{type: Dataplane, name: '{{ web.name }}', mesh: {{ m }}}", "-v", "m=x"],
+            "the Dataplane definition has no name, and its template variables web.name have no value; "
+            "give them with --dataplane-var web.name=VALUE",
+        ),
         (["wait", "--timeout", "x"], 'Error: invalid argument "x" for "--timeout" flag'),
         (["wait", "--url", "http://192.0.2.1/ready"], "must be a loopback address"),
     ],
@@ -33,6 +40,15 @@ def test_errors_end_with_1(arguments: list[str], text: str) -> None:
     assert ended.returncode == 1
     assert text in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_help_shows_defaults_and_which_url_to_wait_for() -> None:
+    shown = " ".join(kuma_dp("run", "--help").stdout.split())
+
+    assert "(default: 30s) [KUMA_DATAPLANE_DRAIN_TIME]" in shown
+    assert "(default: https://localhost:5678)" in shown
+    assert "(default: true)" in shown
+    assert "http://localhost:9902/ready" in kuma_dp("wait", "--help").stdout
 
 
 def test_version() -> None:

@@ -180,7 +180,8 @@ class Agent:
         reporter.terminating = True
         if not envoy_life.done():
             await self._say_goodbye()
-            if signalled.done() and self._joined.is_set():  # else there never was a connection to finish
+            has_worked = self._joined.is_set() or await self._is_ready()
+            if signalled.done() and has_worked:  # else there never was a connection to finish
                 await self._drain(command_life)
         signalled.cancel()
         return await self._end_command(command_life)

@@ -47,7 +47,7 @@ class Prepared:
 
 def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: ExitStack) -> Prepared:
     """Everything for one run; what must be given back at its end is left in `resources`. AgentError as it says."""
-    brought = _definition(settings, resources)
+    brought = read_dataplane(settings, resources)
     mesh, name = _identity(settings, brought, environ)
     folder = _workdir(settings, resources)
     token_path = _token_path(settings, folder, name)
@@ -98,7 +98,8 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     )
 
 
-def _definition(settings: conf.Settings, resources: ExitStack) -> definition.Definition | None:
+def read_dataplane(settings: conf.Settings, resources: ExitStack) -> definition.Definition | None:
+    """The Dataplane that the proxy brings, None where it brings none; `resources` holds its ports. AgentError."""
     if settings.service:
         enrolled = enrolment.enrol(settings)
         _keep(enrolled.keepers, settings, resources)
