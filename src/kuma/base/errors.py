@@ -16,7 +16,7 @@ Boundaries (REST, xDS, CLI) translate these; a foreign exception is translated i
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -49,11 +49,15 @@ def titled(title: str) -> Iterator[None]:
 
 
 class BadRequest(KumaError):
-    """The input cannot be understood (broken JSON, wrong types). `field` is the dotted path where one is to blame."""
+    """The input cannot be understood (broken JSON, wrong types).
 
-    def __init__(self, message: str = "", field: str = "") -> None:
+    `field` is the dotted path where one is to blame, `allowed` what it takes where that is one of a few words.
+    """
+
+    def __init__(self, message: str = "", field: str = "", allowed: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.field = field
+        self.allowed = allowed
 
 
 class InvalidResource(KumaError):

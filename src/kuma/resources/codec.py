@@ -53,7 +53,7 @@ def _read(kind: kinds.Kind[Any], wanted: type[msgspec.Struct], document: Any, un
     except reader.Unreadable as failure:
         placed = failure.under(under) if under else failure
         raise errors.BadRequest(
-            f"invalid {kind.name} object: {gotext.quote(failure.reason)}", field=placed.field
+            f"invalid {kind.name} object: {gotext.quote(failure.reason)}", field=placed.field, allowed=failure.allowed
         ) from None
 
 

@@ -12,7 +12,7 @@ import enum
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -35,18 +35,19 @@ _LEAST_SCIENTIFIC = 1e21
 
 class Unreadable(ValueError):
     """The document does not fit the type. The text is the reason in the words of Kuma's decoder, which leave the field
-    out; `field` is its dotted path.
+    out; `field` is its dotted path, `allowed` the words it takes where they are few.
     """
 
-    def __init__(self, reason: str, field: str = "") -> None:
+    def __init__(self, reason: str, field: str = "", allowed: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.field = field
+        self.allowed = allowed
 
     def under(self, parent: str) -> "Unreadable":
         """The same, seen from the value that holds this one as `parent` (a name, or `[3]`)."""
         joint = "." if self.field and not self.field.startswith("[") else ""
-        return Unreadable(self.reason, parent + joint + self.field)
+        return Unreadable(self.reason, parent + joint + self.field, self.allowed)
 
 
 def read_struct(wanted: type[T], document: Any, *, proto: bool) -> T:
@@ -255,12 +256,13 @@ def _enum_reader(wanted: type[enum.Enum]) -> Read:
         if type(value) is str:
             member = by_name.get(value)
             if member is None:
-                raise Unreadable(f"unknown value {gotext.quote(gotext.quote(value))} for enum {full_name}")
+                reason = f"unknown value {gotext.quote(gotext.quote(value))} for enum {full_name}"
+                raise Unreadable(reason, allowed=tuple(by_name))
             return member
         if type(value) is not int:
             raise Unreadable(gotext.unmarshal_error(value, "protoreflect.EnumNumber"))
         if not 0 <= value < len(members):
-            raise Unreadable(f"unknown value {value} for enum {full_name}")
+            raise Unreadable(f"unknown value {value} for enum {full_name}", allowed=tuple(by_name))
         return members[value]
 
     return read

@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from kuma.apps.kumactl import documents, kinds
-from kuma.apps.kumactl.commands import apply
+from kuma.apps.kumactl import documents, kinds, sources
 from tests.conformance import outcome
 from tests.kit import cli, rest_stub
 
@@ -54,8 +53,8 @@ def check_case(case: dict[str, Any], folder: pathlib.Path) -> list[str]:
     """What differs from what the case expects; empty where nothing does."""
     stub = rest_stub.Stub(kinds.catalog())
     if "setup" in case:
-        for text in apply.split((folder / case["setup"]["apply"]).read_text()):
-            stub.add(documents.from_yaml(text))
+        for piece in sources.split(sources.Source("", (folder / case["setup"]["apply"]).read_text())):
+            stub.add(documents.from_yaml(piece.text))
     if "serverResponse" in case:
         stub.fallback = json.loads((folder / case["serverResponse"]).read_text())
     with rest_stub.serve(stub), tempfile.TemporaryDirectory() as home:

@@ -63,6 +63,52 @@ def test_apply_names_the_line_of_broken_yaml(call: Call) -> None:
     )
 
 
+def test_apply_names_the_line_of_the_file_and_not_of_the_document(call: Call) -> None:
+    done = call("apply", "-f", "-", stdin="\n# one\ntype: Mesh\nname: a\n---\ntype: Mesh\nname: [b\n")
+    assert done.err.startswith("resource[1]: failed to parse resource: invalid meta type: ")
+    assert "yaml: line 7: did not find expected" in done.err
+
+
+def test_apply_names_the_file_where_there_are_several(stub: rest_stub.Stub, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "1.yaml").write_text("type: Mesh\nname: first\n")
+    (tmp_path / "2.yaml").write_text("type: Mesh\nname: second\n---\nname: [b\n")
+    done = call("apply", "-f", str(tmp_path))
+    assert done.err.startswith("resource[2]: ")
+    assert "yaml: line 4:" in done.err
+    assert f"(in {tmp_path}/2.yaml)\n" in done.err
+    (tmp_path / "2.yaml").write_text("type: Mesh\nname: refused\n")
+    stub.canned["/meshes/refused"] = (400, {"title": "No", "detail": "not so"})
+    assert call("apply", "-f", str(tmp_path)).err.endswith(f"failed server side: No (not so) (in {tmp_path}/2.yaml)\n")
+
+
+def test_apply_names_the_field_of_a_wrong_type_and_the_words_it_takes(call: Call) -> None:
+    inbound = "networking: {address: 10.0.0.1, inbound: [{port: 80, servicePort: abc, tags: {kuma.io/service: a}}]}"
+    done = call("apply", "-f", "-", stdin=f"type: Dataplane\nname: a\nmesh: default\n{inbound}\n")
+    assert " (field networking.inbound[0].servicePort)\n" in done.err
+    mtls = "mtls: {backends: [{name: a, type: builtin, mode: strict}]}"
+    done = call("apply", "-f", "-", stdin=f"type: Mesh\nname: a\n{mtls}\n")
+    assert " (field mtls.backends[0].mode; allowed: STRICT, PERMISSIVE)\n" in done.err
+
+
+def test_apply_tells_of_placeholders_without_a_value(call: Call) -> None:
+    done = call("apply", "-f", "-", stdin="type: Mesh\nname: {{ mesh.name }}\n")
+    assert (done.code, done.err.splitlines()[-2:]) == (
+        1,
+        [
+            "Hint: {{ mesh.name }} was not filled in, use --var mesh.name=VALUE",
+            "Error: failed to validate some resources",
+        ],
+    )
+    done = call("apply", "-f", "-", "--dry-run", "-v", "a=b", stdin="type: Mesh\nname: {{a}}\nlabels: {x: '{{ c }}'}\n")
+    assert (done.code, done.err) == (0, "Warning: {{ c }} is empty: no --var c=VALUE was given\n")
+
+
+def test_apply_warns_of_fields_that_nobody_knows(stub: rest_stub.Stub, call: Call) -> None:
+    done = call("apply", "-f", "-", stdin="type: Mesh\nname: a\nmtl: {}\n")
+    assert (done.code, done.err) == (0, 'Warning: unknown field "mtl" was ignored, did you mean "mtls"?\n')
+    assert call("apply", "-f", "-", "--dry-run", stdin="type: Mesh\nname: a\nmtl: {}\n").err == done.err
+
+
 def test_apply_fills_in_variables_and_shows_without_writing(stub: rest_stub.Stub, call: Call) -> None:
     done = call("apply", "-f", "-", "--dry-run", "-v", "mesh.name=shop", stdin="type: Mesh\nname: {{ mesh.name }}\n")
     assert "name: shop\n" in done.out

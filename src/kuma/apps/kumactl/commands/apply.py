@@ -3,31 +3,29 @@
 A document that is broken stops the whole command before anything is written. Rules and texts: Kuma's `apply`.
 """
 
-import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
-from kuma.apps.kumactl import documents, flags, grammar, kinds, rest, session
+from kuma.apps.kumactl import documents, flags, grammar, kinds, rest, session, sources
 from kuma.base import errors
 from kuma.resources import kind as kind_
 from kuma.resources import resource as res
 
-FETCH_SECONDS = 10
-_SEPARATOR = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
-_SUFFIXES = (".yaml", ".yml", ".json")
-
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A document that passed every local check. `mesh` is what the user wrote, shown even for global kinds."""
+    """A document that passed every local check. `mesh` is what the user wrote, shown even for global kinds.
+
+    `warnings` are about what is lost on the way to the server; `place` is the end of errors, where it was written.
+    """
 
     resource: res.Resource[Any]
     mesh: str
+    warnings: Sequence[str]
+    place: str
 
     @property
     def label(self) -> str:
@@ -39,15 +37,13 @@ class _Unacceptable(errors.KumaError):
 
 
 def _apply(call: grammar.Invocation) -> None:
-    text = read_source(call.text("file"))
-    values = call.pairs("var")
-    if values:
-        text = fill_in(text, values)
-    found = list(split(text))
+    found, unfilled = _pieces(call)
     if not found:
         raise grammar.CommandError("no resource(s) passed to apply")
-    wanted = _check_all(found)
+    wanted = _check_all(found, unfilled)
     if call.switch("dry-run"):
+        for each in wanted:
+            _warn(each.warnings)
         click.echo("---\n".join(_shown(each) for each in wanted), nl=False)
         return
     plane = session.connect_checked(call)
@@ -60,89 +56,52 @@ def _apply(call: grammar.Invocation) -> None:
         progress.end()
 
 
-def read_source(source: str) -> str:
-    """The text behind `-f`: standard input, a URL, a file, or every YAML and JSON file of a directory, joined."""
-    if source == "-":
-        return sys.stdin.read()
-    if "://" in source:
-        return _fetch(source)
-    path = Path(source)
-    try:
-        if path.is_dir():
-            names = sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES and each.is_file())
-            return "\n---\n".join(each.read_text() for each in names)
-        return path.read_text()
-    except OSError as problem:
-        reason = (problem.strerror or str(problem)).lower()
-        verb = "stat" if isinstance(problem, FileNotFoundError) else "open"
-        raise grammar.CommandError(f"error while reading provided file: {verb} {source}: {reason}") from None
-    except UnicodeDecodeError:
-        raise grammar.CommandError(f"error while reading provided file: {source} is not UTF-8 text") from None
+def _pieces(call: grammar.Invocation) -> tuple[list[sources.Piece], list[str]]:
+    """The documents with their placeholders filled in, and the names of those that were not.
+
+    Without a value nothing is filled in, so that texts which use the same brackets for themselves stay as they are.
+    """
+    values = call.pairs("var")
+    found: list[sources.Piece] = []
+    unfilled: list[str] = []
+    for source in sources.read(call.text("file")):
+        unfilled += sources.unfilled(source.text, values)
+        text = sources.fill_in(source.text, values) if values else source.text
+        found += sources.split(sources.Source(source.name, text))
+    unfilled = list(dict.fromkeys(unfilled))
+    if values:
+        _warn(f"{{{{ {name} }}}} is empty: no --var {name}=VALUE was given" for name in unfilled)
+    return found, unfilled
 
 
-def _fetch(url: str) -> str:
-    import urllib.error
-    import urllib.request
-
-    if not rest.valid_url(url):
-        raise grammar.CommandError("invalid URL for --file")
-    try:
-        with urllib.request.urlopen(url, timeout=FETCH_SECONDS) as answer:  # only http and https get here
-            if answer.status != rest.HTTP_OK:
-                raise grammar.CommandError("error while retrieving URL")
-            body: bytes = answer.read()
-            return body.decode()
-    except urllib.error.HTTPError:
-        raise grammar.CommandError("error while retrieving URL") from None
-    except OSError as problem:
-        raise grammar.CommandError(f'error with GET http request: Get "{url}": {problem}') from None
+def _warn(texts: Iterable[str]) -> None:
+    for text in texts:
+        click.echo(f"Warning: {text}", err=True)
 
 
-def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its mustache placeholders replaced; `mesh.name=x` answers `{{ mesh.name }}`."""
-    import chevron
-
-    tree: dict[str, Any] = {}
-    for key, value in values.items():
-        *path, last = key.split(".")
-        at = tree
-        for part in path:
-            inner = at.get(part)
-            at[part] = inner if isinstance(inner, dict) else {}
-            at = at[part]
-        at[last] = value
-    filled: str = chevron.render(text, tree, partials_path=None, partials_dict={})
-    return filled
-
-
-def split(text: str) -> Iterator[str]:
-    """The documents of a YAML text that hold anything but comments."""
-    for part in _SEPARATOR.split(text):
-        if any(line.strip() and not line.lstrip().startswith("#") for line in part.splitlines()):
-            yield part.lstrip("\n")
-
-
-def _check_all(found: list[str]) -> list[_Wanted]:
+def _check_all(found: Sequence[sources.Piece], unfilled: Sequence[str]) -> list[_Wanted]:
     """Every document as a resource; complaints go to stderr, one a document, and end the command."""
     wanted = []
     broken = False
-    for index, text in enumerate(found):
+    for index, piece in enumerate(found):
         try:
-            wanted.append(check(text))
+            wanted.append(check(piece))
         except _Unacceptable as problem:
             broken = True
-            click.echo(f"resource[{index}]: {problem}", err=True)
+            click.echo(f"resource[{index}]: {problem}{piece.place}", err=True)
     if broken:
+        for name in unfilled:
+            click.echo(f"Hint: {{{{ {name} }}}} was not filled in, use --var {name}=VALUE", err=True)
         raise grammar.CommandError("failed to validate some resources")
     return wanted
 
 
-def check(text: str) -> _Wanted:
+def check(piece: sources.Piece) -> _Wanted:
     """The resource that one document spells, valid as far as this program can tell; _Unacceptable otherwise."""
-    from kuma.resources import codec
+    from kuma.resources import codec, unknown
     from kuma.resources import meta as metas
 
-    document = _read(text)
+    document = _read(piece)
     kind = _kind_of(document)
     mesh = str(document.get("mesh") or "")
     if kind.scope is kind_.Scope.MESH and not mesh and kind.envelope is kind_.Envelope.SPEC:
@@ -151,25 +110,35 @@ def check(text: str) -> _Wanted:
     try:
         resource = codec.decode(kind, document)
         violations = list(kind.validate(resource))
-    except (errors.BadRequest, errors.InvalidResource) as problem:
+    except errors.BadRequest as problem:
+        raise _Unacceptable(f"failed to parse resource: {problem}{_blamed(problem)}") from None
+    except errors.InvalidResource as problem:
         raise _Unacceptable(f"failed to parse resource: {problem}") from None
     if violations:
         raise _Unacceptable(f"failed to parse resource: {errors.InvalidResource(violations)}")
     meta = list(metas.violations(resource.meta, kind.scope))
     if meta:
         raise _Unacceptable(f"failed to read meta: {errors.InvalidResource(meta)}")
-    return _Wanted(resource, mesh)
+    return _Wanted(resource, mesh, list(unknown.warnings(kind, document)), piece.place)
 
 
-def _read(text: str) -> Mapping[str, Any]:
+def _blamed(problem: errors.BadRequest) -> str:
+    """The field that could not be read and what it takes, as an addition to Kuma's text, which names neither."""
+    parts = [f"field {problem.field}"] if problem.field else []
+    if problem.allowed:
+        parts.append(f"allowed: {', '.join(problem.allowed)}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _read(piece: sources.Piece) -> Mapping[str, Any]:
     import yaml
 
     from kuma.base import gotext
 
     try:
-        document = documents.from_yaml(text)
+        document = documents.from_yaml(piece.text)
     except yaml.YAMLError as problem:
-        reason = f"error converting YAML to JSON: {_yaml_reason(problem)}"
+        reason = f"error converting YAML to JSON: {_yaml_reason(problem, piece)}"
         raise _Unacceptable(f"failed to parse resource: invalid meta type: {gotext.quote(reason)}") from None
     if not isinstance(document, Mapping):
         reason = f"json: cannot unmarshal {gotext.json_type(document)} into Go value of type v1alpha1.ResourceMeta"
@@ -185,13 +154,20 @@ def _kind_of(document: Mapping[str, Any]) -> kind_.Kind[Any]:
     return kind
 
 
-def _yaml_reason(problem: Exception) -> str:
-    """A parser's complaint with the line where it arose, counted as libyaml's callers count."""
+def _yaml_reason(problem: Exception, piece: sources.Piece) -> str:
+    """A parser's complaint with the line where it arose: in the first document as libyaml's callers count (and so as
+    Kuma says it), further down in the file as an editor counts.
+    """
     import yaml
 
     if not isinstance(problem, yaml.MarkedYAMLError):
         return f"yaml: {' '.join(str(problem).split())}"
-    marks = [mark.line for mark in (problem.context_mark, problem.problem_mark) if mark is not None and mark.line]
+    marks = [mark.line for mark in (problem.context_mark, problem.problem_mark) if mark is not None]
+    if piece.lines_above and marks:
+        # What is never closed is noticed at the end: then the place where it was opened says more.
+        within = marks[-1] if marks[-1] < len(piece.text.splitlines()) else marks[0]
+        return f"yaml: line {piece.lines_above + within + 1}: {problem.problem}"
+    marks = [line for line in marks if line]
     line = marks[0] + (1 if isinstance(problem, yaml.scanner.ScannerError) else 0) if marks else 0
     return f"yaml: line {line}: {problem.problem}" if line else f"yaml: {problem.problem}"
 
@@ -211,11 +187,11 @@ def _put(plane: rest.ControlPlane, wanted: _Wanted) -> None:
     try:
         reply = plane.call("PUT", path, body=body)
     except rest.Refused as problem:
-        raise grammar.CommandError(f"{wanted.label}: failed server side: {problem.inline()}") from None
+        reason = f"{problem.inline()}{wanted.place}"
+        raise grammar.CommandError(f"{wanted.label}: failed server side: {reason}") from None
     except rest.Unreachable as problem:
         raise grammar.CommandError(f"{wanted.label}: failed server side: {problem}") from None
-    for warning in reply.json().get("warnings") or []:
-        click.echo(f"Warning: {warning}", err=True)
+    _warn([*wanted.warnings, *(reply.json().get("warnings") or [])])
     click.echo(f"{wanted.label} {'Created' if reply.status == rest.HTTP_CREATED else 'Updated'}")
 
 
