@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ from kuma.services import (
     resources,
     service_health,
     signing_keys,
+    survivors,
     tokens,
     zone_rules,
 )
@@ -113,6 +114,7 @@ class ControlPlane:
         self.store = measured_store.MeasuredStore(opened.store, self.metrics)
         self.leader = leader.Leader(opened.lease, self.metrics.leads)
         self._is_shared = opened.lease is not None
+        self._idle_timeout = settings.metrics.dataplane.idle_timeout * _SECONDS
         self._build_security()
         self._build_resources()
         self._build_publishing()
@@ -188,6 +190,7 @@ class ControlPlane:
             utc_now,
             interval=settings.dataplane_status_flush_interval * _SECONDS,
             subscription_limit=self.settings.metrics.dataplane.subscription_limit,
+            heartbeat=self._idle_timeout / 2 if self._is_shared else None,
         )
         authenticated = self.settings.dp_server.authn.dp_proxy.type != "none"
         self.proxies = proxies.Proxies(
@@ -234,8 +237,19 @@ class ControlPlane:
             self.insights.run(),
             self.proxies.run(),
             self.leader.run(),
-            self.leader.lead(self.insight_loop.run),
+            self.leader.lead(*self._leading()),
         )
+
+    def _leading(self) -> Sequence[leader.Work]:
+        """What one of the control planes on a store does."""
+        if not self._is_shared:
+            return (self.insight_loop.run,)
+
+        async def recover(is_alive: Callable[[str], bool]) -> None:
+            await self.proxies.recover(is_alive=is_alive)
+
+        cleaning = survivors.Survivors(self.store, self.instance_id, recover, self._idle_timeout)
+        return self.insight_loop.run, self.defaults.run, cleaning.run
 
     def _ports(self) -> ports.Ports:
         api, dp = self.settings.api_server, self.settings.dp_server
