@@ -23,7 +23,9 @@ def selects(policy: res.Resource[Any], subject: proxy.ProxyFacts, inbound: nodes
     if kind == "Mesh":
         return _has_proxy_type(target)
     if kind == "Dataplane":
-        return selects_dataplane(policy.meta, target, subject.resource.meta) and _has_section(target.section_name, inbound)
+        return selects_dataplane(policy.meta, target, subject.resource.meta) and _has_section(
+            target.section_name, inbound
+        )
     tags = dict(inbound.tags)
     if kind == "MeshSubset":
         return _has_proxy_type(target) and is_subset(target.tags or {}, tags)
