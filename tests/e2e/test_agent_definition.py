@@ -64,6 +64,12 @@ def await_line(agent: universal.Process, text: str) -> None:
     universal.eventually(lambda: text in agent.output, f"{text}\n{agent.output[-2000:]}")
 
 
+def open_streams(plane: universal.ControlPlane, name: str) -> int:
+    _, overview = universal.get(f"{plane.api}/meshes/default/dataplanes/{name}/_overview")
+    subscriptions = json.loads(overview).get("dataplaneInsight", {}).get("subscriptions", [])
+    return sum("disconnectTime" not in each for each in subscriptions)
+
+
 def test_life_of_a_self_registered_proxy(
     plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path
 ) -> None:
@@ -257,9 +263,8 @@ def test_two_agents_of_one_dataplane(
     running[leaves_first].wait()
     stays = 1 - leaves_first
     universal.eventually(lambda: inbound_port() == port_of(stays), "the one that stays is registered", patience=5)
-    _, overview = universal.get(f"{plane.api}/meshes/default/dataplanes/{name}/_overview")
-    subscriptions = json.loads(overview)["dataplaneInsight"]["subscriptions"]
-    assert [each for each in subscriptions if "disconnectTime" not in each]
+    universal.eventually(lambda: open_streams(plane, name) == 1, "the control plane notices the end", patience=5)
+    assert inbound_port() == port_of(stays)
 
     running[stays].popen.send_signal(signal.SIGTERM)
     universal.eventually(lambda: inbound_port() == 0, "the last one takes the Dataplane along", patience=5)
