@@ -25,11 +25,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a set of edits reached. `meshes`: everything in those meshes may look different."""
+    """What a set of edits reached. `meshes`: everything in those meshes may look different.
+
+    `refused` are edits that could not be taken in, each with the reason: one odd resource must not hide the others.
+    """
 
     meshes: frozenset[str] = frozenset()
     proxies: frozenset[res.Key] = frozenset()
     services: frozenset[tuple[str, str]] = frozenset()
+    refused: tuple[tuple[Edit, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.meshes or self.proxies or self.services)
@@ -100,7 +104,9 @@ class WorldView:
         draft = _Draft(dict(self.meshes), self.policy_kinds)
         for edit in edits:
             draft.take(edit)
-        touched = Touched(frozenset(draft.touched_meshes), frozenset(draft.proxies), frozenset(draft.services))
+        touched = Touched(
+            frozenset(draft.touched_meshes), frozenset(draft.proxies), frozenset(draft.services), tuple(draft.refused)
+        )
         return (replace(self, meshes=draft.meshes) if draft.dirty else self), touched
 
 
@@ -113,9 +119,16 @@ class _Draft:
         self.touched_meshes: set[str] = set()
         self.proxies: set[res.Key] = set()
         self.services: set[tuple[str, str]] = set()
+        self.refused: list[tuple[Edit, str]] = []
         self.dirty = False
 
     def take(self, edit: Edit) -> None:
+        try:
+            self._take(edit)
+        except Exception as failure:
+            self.refused.append((edit, f"{type(failure).__name__}: {failure}"))
+
+    def _take(self, edit: Edit) -> None:
         kind = edit.resource.kind.name
         if kind == "Mesh":
             self._mesh(edit)

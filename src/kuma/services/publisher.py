@@ -48,6 +48,7 @@ class Feed:
         self.subject: proxy.ProxyFacts | None = None
         self.own: compile.Own | None = None
         self.group: _Group | None = None
+        self.basis: res.Resource[Any] | None = None
         self._on_detach = on_detach
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
@@ -64,12 +65,15 @@ class Feed:
 
 
 class _Group:
-    """The feeds of one shape."""
+    """The feeds of one shape. `basis` is the Mesh that it was built for; `is_behind`: the newest one could not be."""
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: Hashable, mesh: str) -> None:
         self.key = key
+        self.mesh = mesh
         self.feeds: dict[Feed, None] = {}
         self.shape: compile.Shape | None = None
+        self.basis: res.Resource[Any] | None = None
+        self.is_behind = False
 
 
 class Publisher:
@@ -97,7 +101,7 @@ class Publisher:
         self._edits: list[view.Edit] = []
         self._stale: dict[Feed, None] = {}
         self._wake = asyncio.Event()
-        self._failed: dict[Feed, asyncio.TimerHandle] = {}
+        self._failed: dict[Feed | _Group, asyncio.TimerHandle] = {}
         self.ready = asyncio.Event()
 
     @property
@@ -136,14 +140,11 @@ class Publisher:
         feeds = self._feeds.get(feed.key, {})
         feeds.pop(feed, None)
         self._stale.pop(feed, None)
-        timer = self._failed.pop(feed, None)
-        if timer is not None:
-            timer.cancel()
+        self._give_up(feed)
         self._leave(feed)
         if not feeds:
             self._feeds.pop(feed.key, None)
-            self._identities.forget(feed.key)
-            self._admin_certificates.forget(feed.key)
+            self._forget(feed.key)
 
     async def run(self) -> None:
         """Loads the picture, then follows the store until cancelled."""
@@ -174,9 +175,10 @@ class Publisher:
         return [kind for kind in found if kind is not None]
 
     def _gone(self, present: Iterable[res.Resource[Any]]) -> list[res.Resource[Any]]:
-        """What the picture holds and the store does not."""
+        """What the picture holds, or is about to take in, and the store does not."""
         keys = {each.key for each in present}
-        held = [
+        held = [edit.resource for edit in self._edits if not edit.deleted]
+        held += [
             each
             for picture in self._world.meshes.values()
             for each in (
@@ -200,6 +202,8 @@ class Publisher:
 
     async def _take(self, edits: Iterable[view.Edit]) -> None:
         self._world, touched = self._world.advance(edits)
+        for each, reason in touched.refused:
+            _LOG.error("resource is left out of the picture", resource=str(each.resource.key), error=reason)
         for mesh in touched.meshes:
             self.refresh_mesh(mesh)
         for key in touched.proxies:
@@ -207,98 +211,113 @@ class Publisher:
         stale, self._stale = self._stale, {}
         changed: dict[Feed, None] = {}
         for group in list(self._groups.values()):
-            if self._is_reached(group, touched) and self._reshape(group):
+            if (group.is_behind or self._is_reached(group, touched)) and self._try_reshape(group):
                 changed.update(group.feeds)
         await self._publish(stale, changed)
 
     @staticmethod
     def _is_reached(group: _Group, touched: view.Touched) -> bool:
         shape = group.shape
-        if shape is None or not shape.wanted:
+        if shape is None:
             return False
-        mesh = shape.wanted[0].mesh
-        return mesh in touched.meshes or any(m == mesh and s in shape.services for m, s in touched.services)
+        return group.mesh in touched.meshes or any(m == group.mesh and s in shape.services for m, s in touched.services)
+
+    def _try_reshape(self, group: _Group) -> bool:
+        """As `_reshape`; where that fails, its proxies keep what they have and it is tried again later."""
+        try:
+            return self._reshape(group)
+        except Exception as failure:
+            group.is_behind = True
+            self._metrics.generation_failed()
+            _LOG.error(
+                "proxies keep their last outbounds", proxies=len(group.feeds), mesh=group.mesh, error=str(failure)
+            )
+            self._retry_later(group, self._wake.set)
+            return False
 
     def _reshape(self, group: _Group) -> bool:
         """Builds a group's shape from the new picture; whether anything in it changed."""
         feed = next(iter(group.feeds))
-        picture = self._world.meshes.get(feed.key.mesh)
+        picture = self._world.meshes.get(group.mesh)
         if picture is None or feed.subject is None:
             return False
         before = group.shape
         group.shape = self._compiler.shape(picture, feed.subject, before)
+        group.basis, group.is_behind = picture.resource, False
         after = group.shape.sets
         return (
             before is None or before.sets.keys() != after.keys() or any(before.sets[k] is not after[k] for k in after)
         )
 
-    async def _publish(self, stale: Iterable[Feed], changed: dict[Feed, None]) -> None:
-        """Renews the personal halves of `stale` feeds, then hands out snapshots, a few proxies at a time.
-
-        The shared half of a feed whose personal half fails is held back with it: half a change is no change.
-        """
-        done = 0
-        failed: dict[Feed, None] = {}
-        for feed in stale:
-            outcome = await self._renew(feed)
-            changed.pop(feed, None)
-            if outcome is None:
-                failed[feed] = None
-            elif outcome:
-                self._hand_out(feed)
-            done += 1
+    async def _publish(self, stale: Mapping[Feed, None], changed: Mapping[Feed, None]) -> None:
+        """Renews the personal halves of `stale` feeds and hands out snapshots, a few proxies at a time."""
+        for done, feed in enumerate({**stale, **changed}, start=1):
+            if feed in stale:
+                await self._renew(feed)
+            self._hand_out(feed)
             if done % FEEDS_PER_TURN == 0:
                 await asyncio.sleep(0)
-        for feed in changed:
-            if feed not in failed:
-                self._hand_out(feed)
-                done += 1
-                if done % FEEDS_PER_TURN == 0:
-                    await asyncio.sleep(0)
 
-    async def _renew(self, feed: Feed) -> bool | None:
-        """Compiles one feed's personal half. True: something is new. None: it failed, the last good one stays."""
+    async def _renew(self, feed: Feed) -> None:
+        """Compiles one feed's personal half; where that fails, the last good one stays."""
         picture = self._world.meshes.get(feed.key.mesh)
         dataplane = picture.dataplanes.get(feed.key.name) if picture else None
-        if picture is None or dataplane is None or feed not in self._feeds.get(feed.key, {}):
-            return None
+        if picture is None or dataplane is None or not self._is_attached(feed):
+            return
         try:
             subject = feed.subject
             if subject is None or subject.resource is not dataplane:
                 subject = proxy.facts_of(dataplane, feed.metadata)
             identity = await self._identities.current(picture.resource, dataplane) if picture.backend else None
             certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
+            if not self._is_attached(feed):
+                self._forget(feed.key)  # its stream ended while we waited
+                return
             pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
             own = self._compiler.own(picture, subject, pems, certificate)
             is_other, feed.subject, feed.identity = subject is not feed.subject, subject, identity
-            own_changed = feed.own is None or feed.own.sets != own.sets
-            feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and not own_changed else own
-            before = feed.group.shape if feed.group else None
+            is_same = feed.own is not None and feed.own.sets == own.sets
+            feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
+            feed.basis = picture.resource
             if is_other or feed.group is None:
                 self._join(feed, compile.shape_key(picture, subject))
             assert feed.group is not None
             if feed.group.shape is None:
                 self._reshape(feed.group)
-            return own_changed or feed.group.shape is not before or feed.snapshot is None
+            self._give_up(feed)
         except Exception as failure:
             self._metrics.generation_failed()
             _LOG.error(
                 "proxy keeps its last configuration", proxy=feed.key.name, mesh=feed.key.mesh, error=str(failure)
             )
-            self._retry_later(feed)
-            return None
+            self._retry_later(feed, lambda: self.refresh(feed))
+
+    def _is_attached(self, feed: Feed) -> bool:
+        return feed in self._feeds.get(feed.key, {})
+
+    def _forget(self, key: res.Key) -> None:
+        """Lets go of the certificates of a proxy without streams."""
+        if key not in self._feeds:
+            self._identities.forget(key)
+            self._admin_certificates.forget(key)
 
     async def _admin_certificate(self, dataplane: res.Resource[Any]) -> admin.AdminCertificate:
         pair = await self._admin_certificates.server(dataplane)
         return admin.AdminCertificate(pair.cert_pem, pair.key_pem, await self._admin_certificates.trust())
 
-    def _retry_later(self, feed: Feed) -> None:
+    def _retry_later(self, failed: Feed | _Group, again: Callable[[], None]) -> None:
         def retry() -> None:
-            del self._failed[feed]
-            self.refresh(feed)
+            del self._failed[failed]
+            again()
 
-        if feed not in self._failed:
-            self._failed[feed] = asyncio.get_running_loop().call_later(RETRY_SECONDS, retry)
+        if failed not in self._failed:
+            self._failed[failed] = asyncio.get_running_loop().call_later(RETRY_SECONDS, retry)
+
+    def _give_up(self, failed: Feed | _Group) -> None:
+        """No further try is needed."""
+        timer = self._failed.pop(failed, None)
+        if timer is not None:
+            timer.cancel()
 
     def _join(self, feed: Feed, key: Hashable) -> None:
         if feed.group is not None and feed.group.key == key:
@@ -306,7 +325,7 @@ class Publisher:
         self._leave(feed)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(key)
+            group = self._groups[key] = _Group(key, feed.key.mesh)
         group.feeds[feed] = None
         feed.group = group
 
@@ -318,10 +337,25 @@ class Publisher:
         feed.group = None
         if not group.feeds:
             self._groups.pop(group.key, None)
+            self._give_up(group)
 
     @staticmethod
     def _hand_out(feed: Feed) -> None:
-        if feed.own is None or feed.group is None or feed.group.shape is None:
+        """Gives the stream both halves, if they are for the same Mesh and it does not have them yet.
+
+        A proxy whose one half knows of mutual TLS and whose other half does not would be cut off from its peers.
+        """
+        own, group = feed.own, feed.group
+        if own is None or group is None or group.shape is None or feed.basis is not group.basis:
             return
-        feed.snapshot = compile.snapshot(feed.own, feed.group.shape)
-        feed.changed.set()
+        made = compile.snapshot(own, group.shape)
+        if feed.snapshot is None or not _is_same(feed.snapshot, made):
+            feed.snapshot = made
+            feed.changed.set()
+
+
+def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:
+    """Whether two snapshots are made of the same objects."""
+    return old.sets.keys() == new.sets.keys() and all(
+        old.sets[kind].shared is each.shared and old.sets[kind].own is each.own for kind, each in new.sets.items()
+    )

@@ -1,0 +1,217 @@
+"""The publisher: who is compiled when, and that one proxy or one resource that cannot be compiled stops nobody."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import prometheus_client
+import pytest
+
+from kuma.base import errors
+from kuma.compiler import compile
+from kuma.discovery import resources as xds
+from kuma.policies.meshtrafficpermission import translate as permissions
+from kuma.resources import catalog as catalogs
+from kuma.resources import codec
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane, mesh, serviceinsight
+from kuma.services import admin_certificates, cas, identities, metrics, publisher
+from kuma.store import memory
+
+CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, serviceinsight.KIND, permissions.POLICY.kind])
+
+MESH = res.Key("Mesh", "", "default")
+
+
+class Identities(identities.Identities):
+    """Real identities whose CA can be away, and that take as long as a test likes."""
+
+    def __init__(self, store: memory.MemoryStore) -> None:
+        super().__init__(store, clock)
+        self.is_away = False
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def current(self, mesh: Any, dataplane: Any) -> identities.Identity | None:
+        self.asked.set()
+        await self.may_answer.wait()
+        if self.is_away:
+            raise errors.Unavailable("the CA is away")
+        return await super().current(mesh, dataplane)
+
+
+class Compiler(compile.Compiler):
+    """A real compiler that cannot build the outbounds of one service."""
+
+    broken = ""
+
+    def shape(self, picture: Any, subject: Any, before: compile.Shape | None = None) -> compile.Shape:
+        outbounds = subject.spec.networking.outbound
+        if self.broken and any(each.tags["kuma.io/service"] == self.broken for each in outbounds):
+            raise ValueError("cannot be built")
+        return super().shape(picture, subject, before)
+
+
+def clock() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """A publisher on a store in memory, and what tests change in it."""
+
+    def __init__(self) -> None:
+        self.store = memory.MemoryStore(clock)
+        self.identities = Identities(self.store)
+        self.compiler = Compiler([permissions.POLICY])
+        certificates = admin_certificates.AdminCertificates(self.store, clock)
+        measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "")
+        self.publisher = publisher.Publisher(
+            self.store, CATALOG, self.compiler, self.identities, certificates, measured
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.publisher.run())
+        await self.publisher.ready.wait()
+        yield
+        assert not task.done(), "the publisher must outlive whatever happens"
+        task.cancel()
+
+    async def put(self, document: dict[str, Any]) -> None:
+        made = codec.decode(CATALOG.find(document["type"]), document)
+        try:
+            held = await self.store.get(made.key)
+        except errors.NotFound:
+            await self.store.create(made, MESH if made.meta.mesh else None)
+            return
+        await self.store.update(res.Resource(made.kind, held.meta, made.spec))
+
+    async def put_mesh(self, *, mtls: bool = False) -> None:
+        security = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
+        await self.put({"type": "Mesh", "name": "default", **({"mtls": security} if mtls else {})})
+        await cas.ensure_builtin_ca(self.store, await self.store.get(MESH), clock)
+
+    async def put_proxy(self, name: str, *outbounds: str, address: str = "10.0.0.1") -> None:
+        listed = [{"port": 20000 + at, "tags": {"kuma.io/service": each}} for at, each in enumerate(outbounds)]
+        inbound = {"port": 80, "tags": {"kuma.io/service": name}}
+        networking = {"address": address, "inbound": [inbound], "outbound": listed}
+        await self.put({"type": "Dataplane", "mesh": "default", "name": name, "networking": networking})
+
+    def attach(self, name: str) -> publisher.Feed:
+        return self.publisher.attach(res.Key("Dataplane", "default", name), {})
+
+
+@pytest.fixture
+async def world() -> World:
+    made = World()
+    await made.put_mesh()
+    return made
+
+
+async def next_snapshot(feed: publisher.Feed) -> xds.Snapshot:
+    async with asyncio.timeout(5):
+        await feed.changed.wait()
+    feed.changed.clear()
+    assert feed.snapshot is not None
+    return feed.snapshot
+
+
+def endpoints(snapshot: xds.Snapshot, service: str) -> bytes:
+    found = snapshot.of(xds.ENDPOINT).get(service)
+    assert found is not None
+    return found.value
+
+
+async def test_a_new_endpoint_reaches_those_who_call_it(world):
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        assert b"10.9.9.9" not in endpoints(await next_snapshot(feed), "api")
+        await world.put_proxy("api", address="10.9.9.9")
+        assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+
+
+async def test_a_proxy_whose_certificate_cannot_be_renewed_still_learns_of_endpoints(world):
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        before = await next_snapshot(feed)
+        world.identities.is_away = True
+        world.publisher.refresh(feed)
+        await world.put_proxy("api", address="10.9.9.9")
+        after = await next_snapshot(feed)
+        assert b"10.9.9.9" in endpoints(after, "api")
+        assert after.of(xds.SECRET) == before.of(xds.SECRET)
+
+
+async def test_half_of_mutual_tls_is_held_back_and_the_whole_follows(world, monkeypatch):
+    """Clusters that ask for a certificate would wait for it for ever where the proxy has none."""
+    monkeypatch.setattr(publisher, "RETRY_SECONDS", 0.01)
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        plain = await next_snapshot(feed)
+        world.identities.is_away = True
+        await world.put_mesh(mtls=True)
+        async with asyncio.timeout(5):
+            await world.identities.asked.wait()
+        await world.put_proxy("api", address="10.9.9.9")
+        world.identities.asked.clear()
+        async with asyncio.timeout(5):
+            await world.identities.asked.wait()  # the second try, after the endpoint came
+        assert feed.snapshot is plain
+        world.identities.is_away = False
+        whole = await next_snapshot(feed)
+        assert whole.of(xds.CLUSTER).get("api") != plain.of(xds.CLUSTER).get("api")
+        assert len(whole.of(xds.SECRET)) == 2
+        assert b"10.9.9.9" in endpoints(whole, "api")
+
+
+async def test_a_stream_that_ends_while_its_certificate_is_made_leaves_nothing_behind(world):
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web", "api")
+    await world.put_proxy("next")
+    async with world.running():
+        world.identities.may_answer.clear()
+        feed = world.attach("web")
+        async with asyncio.timeout(5):
+            await world.identities.asked.wait()
+        feed.detach()
+        world.identities.may_answer.set()
+        await next_snapshot(world.attach("next"))
+        assert feed.snapshot is None
+        assert feed.group is None
+        assert world.identities.held(feed.key) is None
+
+
+async def test_a_resource_that_nobody_can_read_hides_no_other(world):
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        odd = dataplane.Dataplane(networking=dataplane.Networking(inbound=None))
+        await world.store.create(res.Resource(dataplane.KIND, res.Meta("default", "odd"), odd), MESH)
+        await world.put_proxy("api", address="10.9.9.9")
+        assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+
+
+async def test_a_shape_that_cannot_be_built_stops_no_other_proxy(world, monkeypatch):
+    await world.put_proxy("web", "api")
+    await world.put_proxy("odd", "bad")
+    async with world.running():
+        feed, odd = world.attach("web"), world.attach("odd")
+        await next_snapshot(feed)
+        await next_snapshot(odd)
+        world.compiler.broken = "bad"
+        await world.put_proxy("bad", address="10.8.8.8")
+        await world.put_proxy("api", address="10.9.9.9")
+        assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+        assert not odd.changed.is_set()
+        monkeypatch.setattr(publisher, "RETRY_SECONDS", 0.01)
+        world.compiler.broken = ""
+        await world.put_proxy("bad", address="10.7.7.7")
+        assert b"10.7.7.7" in endpoints(await next_snapshot(odd), "bad")
