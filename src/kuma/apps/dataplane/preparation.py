@@ -125,7 +125,9 @@ def _read_definition(settings: conf.Settings) -> definition.Definition:
     missing = definition.missing_variables(template, settings.variables)
     if missing:
         flags = " ".join(f"--dataplane-var {name}=VALUE" for name in missing)
-        _log.warning("variables of the Dataplane definition have no value: %s; give them with %s", missing, flags)
+        _log.warning(
+            "variables of the Dataplane definition have no value: %s; give them with %s", ", ".join(missing), flags
+        )
     brought = definition.render_definition(template, settings.variables)
     lacking = [field for field, value in (("name", brought.name), ("mesh", brought.mesh)) if not value]
     if missing and lacking:
