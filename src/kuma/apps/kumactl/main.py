@@ -16,6 +16,7 @@ _COMMANDS = (
     ("config", "Manage the configuration of kumactl", "config", "COMMAND"),
     ("delete", "Delete a resource", "delete", "COMMAND"),
     ("demo", "Run a small mesh on this machine", "demo", "COMMAND"),
+    ("export", "Print the resources of a control plane, to be applied to another one", "export", "COMMAND"),
     ("generate", "Generate tokens, keys and certificates", "generate", "COMMAND"),
     ("get", "Show resources", "get", "COMMAND"),
     ("help", "Help about any command", "help", "COMMAND"),

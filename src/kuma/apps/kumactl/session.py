@@ -121,10 +121,10 @@ class Progress:
         self._label, self._total = label, total
         self._shown = total > 1 and sys.stderr.isatty()
 
-    def step(self, done: int) -> None:
-        """Shows how far the work is."""
+    def step(self, done: int, what: str = "") -> None:
+        """Shows how far the work is, and what it is at."""
         if self._shown:
-            sys.stderr.write(f"\r{self._label} {done}/{self._total}\x1b[K")
+            sys.stderr.write(f"\r{self._label} {done}/{self._total} {what}\x1b[K")
             sys.stderr.flush()
 
     def end(self) -> None:
