@@ -7,8 +7,10 @@ from pathlib import Path
 
 import jwt
 import pytest
+from click import shell_completion
 from cryptography.hazmat.primitives import serialization
 
+from kuma.apps.kumactl import main
 from tests.kit import cli, rest_stub
 
 Call = Callable[..., cli.Outcome]
@@ -207,7 +209,8 @@ def test_outputs(stub: rest_stub.Stub, call: Call, args: tuple[str, ...], code: 
         (("get", "meshes", "--nope"), "unknown flag: --nope"),
         (("version", "-m", "x"), "unknown shorthand flag: 'm' in -m"),
         (("generate", "user-token", "--valid-for", "x"),
-         'invalid argument "x" for "--valid-for" flag: time: invalid duration "x"'),
+         'invalid argument "x" for "--valid-for" flag: not a duration such as 30s, 10m or 24h'),
+        (("get", "meshes", "--size", "x"), 'invalid argument "x" for "--size" flag: not a whole number'),
         (("get", "mesh"), "accepts 1 arg(s), received 0"),
         (("get", "meshes", "extra"), 'unknown command "extra" for "kumactl get meshes"'),
         (("get", "meshes", "--size"), "flag needs an argument: --size"),
@@ -218,6 +221,7 @@ def test_mistakes_in_the_arguments_come_with_the_usage(call: Call, args: tuple[s
     done = call(*args)
     assert (done.code, done.err) == (1, f"Error: {error}\n")
     assert done.out.startswith("Usage:\n")
+    assert done.both.startswith("Error: ")
 
 
 @pytest.mark.parametrize("args", [("get",), ("get", "wrong"), ("config",), ("inspect", "x"), ("generate", "x")])
@@ -226,6 +230,48 @@ def test_groups_print_their_help(call: Call, args: tuple[str, ...]) -> None:
     assert done.code == 0
     assert "Available Commands:\n" in done.out
     assert not done.err
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (("get", "dataplans"), 'unknown command "dataplans" for "kumactl get", did you mean "dataplanes"?'),
+        (("gett",), 'unknown command "gett" for "kumactl", did you mean "get"?'),
+        (("config", "control-plane"), 'unknown command "control-plane" for "kumactl config", did you mean "control-planes"?'),
+        (("completion", "foo"), 'unknown command "foo" for "kumactl completion"'),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_nearly_a_command_is_an_error(call: Call, args: tuple[str, ...], error: str) -> None:
+    done = call(*args)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"Error: {error}\nRun 'kumactl")
+
+
+def test_a_context_that_does_not_exist_is_named(call: Call) -> None:
+    done = call("--context", "nope", "get", "meshes")
+    assert (done.code, done.err) == (1, 'Error: there is no context "nope" in the configuration (known: local, stub)\n')
+
+
+def test_a_token_that_has_expired_already_is_warned_of(stub: rest_stub.Stub, call: Call) -> None:
+    stub.canned["/tokens/dataplane"] = (200, "jwt")
+    done = call("generate", "dataplane-token", "--valid-for", "-5s")
+    assert (done.code, done.err) == (0, "Warning: --valid-for is -5s: the token has expired already\n")
+    assert not call("generate", "dataplane-token", "--valid-for", "5s").err
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "offered"),
+    [
+        (["delete"], "meshtraf", ["meshtrafficpermission"]),
+        (["delete", "mesh"], "d", []),
+        (["get", "meshes", "-o"], "", ["table", "yaml", "json"]),
+        (["get", "meshes", "--output"], "y", ["yaml"]),
+        (["--log-level"], "d", ["debug"]),
+    ],
+)
+def test_words_are_completed(words: list[str], incomplete: str, offered: list[str]) -> None:
+    found = shell_completion.ShellComplete(main.ROOT, {}, "kumactl", "_KUMACTL_COMPLETE")
+    assert [each.value for each in found.get_completions(words, incomplete)] == offered
 
 
 def test_delete_removes(stub: rest_stub.Stub, call: Call) -> None:
@@ -358,6 +404,29 @@ def test_inspect_dataplane_tells_the_policies_of_each_part(stub: rest_stub.Stub,
     )
     bad = call("inspect", "dataplane", "web-1", "--shadow")
     assert bad.err == "Error: flag '--shadow' can be used only when '--type=config'\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "what", "path"),
+    [
+        (("dataplane", "web-1"), "the policies of a Dataplane", "/meshes/default/dataplanes/web-1/policies"),
+        (("meshtrafficpermission", "p"), "the Dataplanes that a policy applies to",
+         "/meshes/default/meshtrafficpermissions/p/dataplanes"),
+        (("meshtrafficpermission", "p", "--new-api"), "the Dataplanes that a policy applies to",
+         "/meshes/default/meshtrafficpermissions/p/_resources/dataplanes"),
+        (("meshgateway", "g"), "the Dataplanes of a MeshGateway", "/meshes/default/meshgateways/g/dataplanes"),
+        (("zones",), "such a list", "/zones/_overview"),
+    ],
+)  # fmt: skip
+def test_a_view_that_the_control_plane_lacks_is_named(
+    stub: rest_stub.Stub, call: Call, args: tuple[str, ...], what: str, path: str
+) -> None:
+    stub.canned[path] = (404, "404: Page Not Found")
+    done = call("inspect", *args)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"Error: this control plane does not answer {what} yet (GET {path}: 404)\n"
+    stub.canned[path] = (404, {"title": "Could not retrieve", "detail": "Not found", "status": 404})
+    assert call("inspect", *args).err == "Error: Could not retrieve (Not found)\n"
 
 
 def test_version_tells_both_sides(stub: rest_stub.Stub, call: Call) -> None:

@@ -51,8 +51,14 @@ def test_a_broken_file_is_named(text: str) -> None:
 def test_no_current_context_and_a_missing_one_are_told_apart() -> None:
     with pytest.raises(grammar.CommandError, match="active Control Plane is not set"):
         configuration.Configuration().active()
-    with pytest.raises(grammar.CommandError, match="configuration is broken"):
+    with pytest.raises(
+        grammar.CommandError, match=r'there is no context "other" in the configuration \(known: local\)'
+    ):
         configuration.default().active("other")
+    broken = configuration.default()
+    broken.control_planes.clear()
+    with pytest.raises(grammar.CommandError, match="configuration is broken"):
+        broken.active("local")
 
 
 def test_the_short_way_reads_what_is_written() -> None:

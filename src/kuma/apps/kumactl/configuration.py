@@ -88,6 +88,9 @@ class Configuration:
         wanted = context or self.current
         if not wanted:
             raise grammar.CommandError(NO_CURRENT)
+        if context and all(each.name != context for each in self.contexts):
+            known = ", ".join(each.name for each in self.contexts) or "none"
+            raise grammar.CommandError(f'there is no context "{context}" in the configuration (known: {known})')
         name = next((each.control_plane for each in self.contexts if each.name == wanted), "")
         if name not in self.control_planes:
             raise grammar.CommandError(BROKEN)

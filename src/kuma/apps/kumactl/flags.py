@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from click import shell_completion
 
 from kuma.base import durations
 
@@ -33,7 +34,10 @@ class BadValue(click.BadParameter):
 
 
 class Flag(click.Option):
-    """One flag. `required` is checked when the command runs, after every flag was read, as cobra does."""
+    """One flag. `required` is checked when the command runs, after every flag was read, as cobra does.
+
+    `offers` are the words that a shell completes; others are not refused here.
+    """
 
     def __init__(
         self,
@@ -46,8 +50,10 @@ class Flag(click.Option):
         required: bool = False,
         hidden: bool = False,
         deprecated_hint: str = "",
+        offers: Sequence[str] = (),
     ) -> None:
         self.long = name
+        self.offers = offers
         self.short = short
         self.form = form
         self.needed = required
@@ -59,6 +65,11 @@ class Flag(click.Option):
         many = form in (Form.LIST, Form.REPEATED, Form.MAP)
         extra: dict[str, Any] = {"is_flag": True} if form is Form.SWITCH else {"type": _TYPES[form], "multiple": many}
         super().__init__(declared, help=help, default=_initial(form, default), hidden=hidden, **extra)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[shell_completion.CompletionItem]:
+        """The words to offer for its value."""
+        found = [shell_completion.CompletionItem(each) for each in self.offers if each.startswith(incomplete)]
+        return found or super().shell_complete(ctx, incomplete)
 
     @property
     def spelled(self) -> str:
@@ -75,7 +86,7 @@ class _Whole(click.ParamType[Any]):
         try:
             return int(value, 0)
         except ValueError:
-            raise BadValue(value, f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+            raise BadValue(value, "not a whole number") from None
 
 
 class _Duration(click.ParamType[Any]):
@@ -88,8 +99,8 @@ class _Duration(click.ParamType[Any]):
             return value
         try:
             return durations.parse_go(value)
-        except ValueError as problem:
-            raise BadValue(value, str(problem)) from None
+        except ValueError:
+            raise BadValue(value, "not a duration such as 30s, 10m or 24h") from None
 
 
 class _Pair(click.ParamType[Any]):

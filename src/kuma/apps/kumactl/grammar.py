@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
+from click import shell_completion
 
 from kuma.apps.kumactl import flags as flag
 from kuma.base import durations, errors
@@ -77,7 +78,10 @@ class Invocation:
 
 
 class Command(click.Command):
-    """A leaf. `arguments` is how many it takes; None takes any number and ignores what it does not need."""
+    """A leaf. `arguments` is how many it takes; None takes any number and ignores what it does not need.
+
+    `offers` gives the words that a shell completes after the arguments before.
+    """
 
     def __init__(
         self,
@@ -90,6 +94,7 @@ class Command(click.Command):
         arguments: int | None = 0,
         operands: str = "",
         aliases: Sequence[str] = (),
+        offers: Callable[[Sequence[str]], Iterable[str]] | None = None,
     ) -> None:
         super().__init__(
             name, params=list(flags), help=description or summary, short_help=summary, add_help_option=False
@@ -102,6 +107,7 @@ class Command(click.Command):
         self.arguments = arguments
         self.operands = operands
         self.aliases = aliases
+        self.offers = offers
 
     def inherit(self, persistent: Sequence[flag.Flag]) -> None:
         """Adds the flags of the groups above, unless this command has its own of that name."""
@@ -138,6 +144,15 @@ class Command(click.Command):
             names = ", ".join(f'"{name}"' for name in missing)
             raise CommandError(f"required flag(s) {names} not set")
         self.run(call)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[shell_completion.CompletionItem]:
+        """Flags, and the words that may stand here."""
+        found = super().shell_complete(ctx, incomplete)
+        if self.offers is not None and not incomplete.startswith("-"):
+            found += [
+                shell_completion.CompletionItem(each) for each in self.offers(ctx.args) if each.startswith(incomplete)
+            ]
+        return found
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text, without the final newline."""
@@ -220,18 +235,28 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The sub-command and its arguments; an unknown word is an error at the root and prints help elsewhere."""
+        """The sub-command and its arguments.
+
+        An unknown word is an error in a strict group, and in any other where it is nearly a command; what is like none
+        prints help and ends with 0, as in Kuma.
+        """
         found = self.get_command(ctx, args[0])
         if found is not None:
             return args[0], found, args[1:]
         if args[0].startswith("-"):
             raise click.NoSuchOption(args[0], ctx=ctx)
-        if self.strict:
-            raise CommandError(
-                f'unknown command "{args[0]}" for "{ctx.command_path}"\nRun \'{ctx.command_path} --help\' for usage.'
-            )
+        guess = self._guess(ctx, args[0])
+        if self.strict or guess:
+            problem = f'unknown command "{args[0]}" for "{ctx.command_path}"{guess}'
+            raise CommandError(f"{problem}\nRun '{ctx.command_path} --help' for usage.")
         click.echo(help_text(ctx))
         ctx.exit(0)
+
+    def _guess(self, ctx: click.Context, word: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(word, self.list_commands(ctx), n=1)
+        return f', did you mean "{near[0]}"?' if near else ""
 
     def get_help(self, ctx: click.Context) -> str:
         """The help text, without the final newline."""

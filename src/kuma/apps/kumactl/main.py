@@ -62,9 +62,10 @@ def run(args: Sequence[str]) -> int:
 
 
 def _fail(text: str, ctx: click.Context | None) -> int:
+    """The error first: what follows on standard output may be longer than a screen."""
+    click.echo(f"Error: {text}", err=True)
     if ctx is not None:
         click.echo(grammar.usage_text(ctx) + "\n")
-    click.echo(f"Error: {text}", err=True)
     return 1
 
 

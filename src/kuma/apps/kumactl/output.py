@@ -6,15 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from kuma.apps.kumactl import documents, grammar, tables
+from kuma.apps.kumactl import documents, grammar, session, tables
 
-FORMATS = ("table", "yaml", "json")
 Row = Callable[[Mapping[str, Any]], Sequence[str]]
 
 
 def check_format(wanted: str) -> str:
     """`wanted`, if it is one of the three; CommandError otherwise."""
-    if wanted not in FORMATS:
+    if wanted not in session.FORMATS:
         raise grammar.CommandError(f'unknown output format "{wanted}"')
     return wanted
 

@@ -39,6 +39,11 @@ class Refused(errors.KumaError):
     def _head(self) -> str:
         return f"{self.title} ({self.detail})" if self.title else self.detail
 
+    @property
+    def is_unknown_path(self) -> bool:
+        """Whether the server has no such endpoint at all: what is missing behind one is told as a JSON error."""
+        return self.status == HTTP_NOT_FOUND and not self.title
+
     def inline(self) -> str:
         """The text that `apply` embeds in its own."""
         return self._head() + "".join(f";{name}={reason} " for name, reason in self.fields)
@@ -72,6 +77,16 @@ class ControlPlane:
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """The JSON at `path`; Refused or Unreachable otherwise."""
         return self.call("GET", path, query=query).json()
+
+    def view(self, what: str, path: str, query: Mapping[str, str] | None = None) -> Reply:
+        """As `call`, for a view that not every control plane has; CommandError that names `what` where it is missing."""
+        try:
+            return self.call("GET", path, query=query)
+        except Refused as problem:
+            if not problem.is_unknown_path:
+                raise
+            reason = f"(GET {path}: {problem.status})"
+            raise grammar.CommandError(f"this control plane does not answer {what} yet {reason}") from None
 
     def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None) -> Reply:
         """One request; `path` starts with a slash and is quoted already. Refused on any status from 300 up."""

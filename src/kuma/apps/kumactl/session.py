@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PRODUCT = "Kuma"
 TOKEN_VARIABLE = "KUMACTL_TOKEN"
 
+LOG_LEVELS = ("off", "info", "debug")
+FORMATS = ("table", "yaml", "json")
+
 GLOBAL_FLAGS = (
     flags.Flag(
         "api-timeout",
@@ -29,17 +32,17 @@ GLOBAL_FLAGS = (
     ),
     flags.Flag("config-file", help="configuration file to use instead of ~/.kumactl/config"),
     flags.Flag("context", help="context to use instead of the current one"),
-    flags.Flag("log-level", default="off", help="log level: one of off|info|debug"),
+    flags.Flag("log-level", default="off", help="log level: one of off|info|debug", offers=LOG_LEVELS),
     flags.Flag("no-config", form=flags.Form.SWITCH, help="neither read nor create a configuration file"),
     flags.Flag("token", help=f"user token to send (safer: environment variable {TOKEN_VARIABLE})"),
 )
 MESH = flags.Flag("mesh", short="m", default="default", help="mesh to use")
-OUTPUT = flags.Flag("output", short="o", default="table", help="output format: one of table|yaml|json")
+OUTPUT = flags.Flag("output", short="o", default="table", help="output format: one of table|yaml|json", offers=FORMATS)
 
 
 def check_log_level(call: grammar.Invocation) -> None:
     """Raises UsageProblem for a level that does not exist."""
-    if call.text("log-level") not in ("off", "info", "debug"):
+    if call.text("log-level") not in LOG_LEVELS:
         raise grammar.UsageProblem(f'unknown log level "{call.text("log-level")}"', call.ctx)
 
 

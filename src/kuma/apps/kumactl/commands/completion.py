@@ -42,5 +42,6 @@ def _entries() -> dict[str, grammar.Entry]:
 COMMAND = grammar.Group(
     "completion",
     _entries,
+    strict=True,
     description="Print a completion script; load it with `source <(kumactl completion bash)`.",
 )

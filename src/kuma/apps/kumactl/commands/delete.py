@@ -1,5 +1,7 @@
 """`kumactl delete TYPE NAME`."""
 
+from collections.abc import Iterable, Sequence
+
 import click
 
 from kuma.apps.kumactl import grammar, kinds, rest, session
@@ -27,6 +29,11 @@ def _delete(call: grammar.Invocation) -> None:
     click.echo(f'deleted {kind.name} "{name}"')
 
 
+def _offers(before: Sequence[str]) -> Iterable[str]:
+    """The words for kinds that may be deleted, where the type stands."""
+    return [each.argument for each in kinds.offered() if not each.read_only] if not before else ()
+
+
 COMMAND = grammar.Command(
     "delete",
     _delete,
@@ -35,4 +42,5 @@ COMMAND = grammar.Command(
     flags=[session.MESH],
     arguments=2,
     operands="TYPE NAME",
+    offers=_offers,
 )

@@ -34,6 +34,7 @@ def _dataplane_token(call: grammar.Invocation) -> None:
         raise grammar.CommandError(f'invalid proxy type "{kind}"')
     tags = {key: value.split(",") for key, value in call.pairs("tag").items()}
     mesh, name, workload = session.mesh_of(call), call.text("name"), call.text("workload")
+    _warn_of_lifetime(call)
     if _signs_here(call):
         from kuma.security import tokens
 
@@ -51,6 +52,7 @@ def _zone_token(call: grammar.Invocation) -> None:
         raise grammar.CommandError(
             f"invalid --scope values: [{' '.join(unknown)}] (supported scopes: [{' '.join(_SCOPES)}])"
         )
+    _warn_of_lifetime(call)
     if _signs_here(call):
         from kuma.security import tokens
 
@@ -61,12 +63,20 @@ def _zone_token(call: grammar.Invocation) -> None:
 
 def _user_token(call: grammar.Invocation) -> None:
     groups = call.items("group")
+    _warn_of_lifetime(call)
     if _signs_here(call):
         from kuma.security import tokens
 
         _print_signed(call, tokens.UserClaims(name=call.text("name"), groups=groups))
         return
     _print_issued(call, "user", {"name": call.text("name"), "groups": groups})
+
+
+def _warn_of_lifetime(call: grammar.Invocation) -> None:
+    """Says so where a token would be refused from its first moment on."""
+    if call.number("valid-for") < 0:
+        given = durations.format_go(call.number("valid-for"))
+        click.echo(f"Warning: --valid-for is {given}: the token has expired already", err=True)
 
 
 def _signs_here(call: grammar.Invocation) -> bool:

@@ -49,7 +49,8 @@ def _all_pages(plane: rest.ControlPlane, path: str, query: Mapping[str, str]) ->
     items: list[Any] = []
     offset = ""
     while True:
-        listing = plane.get(path, {**query, **({"offset": offset} if offset else {})})
+        page = {"offset": offset} if offset else {}
+        listing = plane.view("such a list", path, {**query, **page}).json()
         items += listing.get("items") or []
         total = int(listing.get("total") or len(items))
         offset = output.next_offset(listing.get("next"))

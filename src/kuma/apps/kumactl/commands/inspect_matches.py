@@ -17,18 +17,27 @@ SWITCH = flags.Form.SWITCH
 _RAW = {"config-dump": "xds", "stats": "stats", "clusters": "clusters"}
 """Types whose answer is printed as it comes, and their path below the proxy's."""
 
+_AFFECTED = "the Dataplanes that a policy applies to"
+
 
 def _dataplane(call: grammar.Invocation) -> None:
     kind = _wanted_type(call, "policies", ("policies", "config"))
     path = f"/meshes/{rest.segment(session.mesh_of(call))}/dataplanes/{rest.segment(call.args[0])}"
     plane = session.connect_checked(call)
     if kind == "policies":
-        for line in matched_lines(plane.get(f"{path}/policies")):
+        for line in matched_lines(plane.view("the policies of a Dataplane", f"{path}/policies").json()):
             click.echo(line)
     elif kind == "config":
         query = {"shadow": "true"} if call.switch("shadow") else {}
         include = ",".join(call.items("include"))
-        click.echo(_text(plane, f"{path}/_config", {**query, **({"include": include} if include else {})}))
+        click.echo(
+            _text(
+                plane,
+                "the config of a Dataplane",
+                f"{path}/_config",
+                {**query, **({"include": include} if include else {})},
+            )
+        )
     else:
         _print_raw(plane, path, kind, call.switch("include-eds"))
 
@@ -56,12 +65,14 @@ def _wanted_type(call: grammar.Invocation, default: str, more: Sequence[str]) ->
 
 
 def _print_raw(plane: rest.ControlPlane, path: str, kind: str, include_eds: bool) -> None:
-    click.echo(_text(plane, f"{path}/{_RAW[kind]}", {"include_eds": "true"} if include_eds else {}))
+    click.echo(
+        _text(plane, f"the {kind} of a proxy", f"{path}/{_RAW[kind]}", {"include_eds": "true"} if include_eds else {})
+    )
 
 
-def _text(plane: rest.ControlPlane, path: str, query: Mapping[str, str]) -> str:
+def _text(plane: rest.ControlPlane, what: str, path: str, query: Mapping[str, str]) -> str:
     """The answer as it came; JSON that came on one line is laid out as the REST API does."""
-    text = plane.call("GET", path, query=query).body.decode().rstrip("\n")
+    text = plane.view(what, path, query).body.decode().rstrip("\n")
     if "\n" in text or not text.startswith("{"):
         return text
     import json
@@ -119,9 +130,8 @@ def _policy(kind: kind_.Kind[Any], call: grammar.Invocation) -> None:
     plane = session.connect_checked(call)
     path = f"/meshes/{rest.segment(session.mesh_of(call))}/{kind.plural}/{rest.segment(call.args[0])}"
     if call.switch("new-api"):
-        answer = plane.get(
-            f"{path}/_resources/dataplanes", {"offset": call.text("offset")} if call.text("offset") != "0" else None
-        )
+        query = {"offset": call.text("offset")} if call.text("offset") != "0" else None
+        answer = plane.view(_AFFECTED, f"{path}/_resources/dataplanes", query).json()
         rows = [
             (str(each.get("type", "")), str(each.get("mesh", "")), str(each.get("name", "")))
             for each in answer.get("items") or []
@@ -129,7 +139,7 @@ def _policy(kind: kind_.Kind[Any], call: grammar.Invocation) -> None:
         click.echo(tables.render(("Type", "Mesh", "Name"), rows), nl=False)
         click.echo(f"Total: {answer.get('total', len(rows))}")
         return
-    for line in affected_lines(plane.get(f"{path}/dataplanes")):
+    for line in affected_lines(plane.view(_AFFECTED, f"{path}/dataplanes").json()):
         click.echo(line)
 
 
@@ -168,7 +178,8 @@ def _listener_lines(listeners: Sequence[Tree]) -> Iterator[str]:
 
 def _gateway(call: grammar.Invocation) -> None:
     plane = session.connect_checked(call)
-    answer = plane.get(f"/meshes/default/meshgateways/{rest.segment(call.args[0])}/dataplanes")
+    path = f"/meshes/default/meshgateways/{rest.segment(call.args[0])}/dataplanes"
+    answer = plane.view("the Dataplanes of a MeshGateway", path).json()
     for item in answer.get("items") or []:
         click.echo((item.get("dataplane") or {}).get("name", ""))
 
@@ -209,7 +220,9 @@ def _proxy_flags() -> list[flags.Flag]:
     return [
         flags.Flag("config-dump", form=SWITCH, help="print Envoy's configuration", hidden=True, deprecated_hint=hint),
         flags.Flag("include-eds", form=SWITCH, help="with endpoints; only with --type=config-dump"),
-        flags.Flag("type", default="config-dump", help="what to print: one of config-dump|stats|clusters"),
+        flags.Flag(
+            "type", default="config-dump", help="what to print: one of config-dump|stats|clusters", offers=tuple(_RAW)
+        ),
     ]
 
 
@@ -221,5 +234,5 @@ def _dataplane_flags() -> list[flags.Flag]:
         flags.Flag("include", form=flags.Form.LIST, help="parts to add: diff; only with --type=config"),
         session.MESH,
         flags.Flag("shadow", form=SWITCH, help="as if shadow policies were in force; only with --type=config"),
-        flags.Flag("type", default="policies", help=f"what to print: one of {kinds}"),
+        flags.Flag("type", default="policies", help=f"what to print: one of {kinds}", offers=kinds.split("|")),
     ]
