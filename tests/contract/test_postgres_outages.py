@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from kuma.base import errors
-from kuma.store import postgres_mirror
+from kuma.store import postgres_mirror, protocol
+from tests.kit import gateway
 from tests.kit import postgres as servers
-from tests.kit.notes import CATALOG, Pair, note, shown, until, with_text
+from tests.kit.notes import CATALOG, Pair, note, put, shown, until, with_text
 
 
 async def test_a_restart_of_the_server_is_waited_for_and_nothing_is_lost(server: servers.Server) -> None:
@@ -139,6 +140,42 @@ async def test_a_server_that_falls_silent_is_not_waited_for_for_ever(server: ser
         await store.create(note("silent"))
     assert set(shown(store)) == {"before", "silent"}
     await store.close()
+
+
+async def test_a_partition_loses_nothing_and_ends_by_itself(database: servers.Database) -> None:
+    """One control plane is cut off without a word while another writes; afterwards both show the same."""
+    between = gateway.Gateway(database.server.port)
+    impatient = {"connection_timeout": 1, "health_check_interval": 0.2}
+    cut = database.store(CATALOG, options=impatient | {"port": between.port})
+    free = database.store(CATALOG)
+    try:
+        watch = cut.watch()
+        await cut.create(note("mine", "before"))
+        between.block()
+        with pytest.raises(errors.Unavailable):
+            await cut.create(note("mine-too", "never acknowledged"))
+        await free.create(note("theirs", "meanwhile"))
+        await free.delete(note("mine").key)
+        assert shown(cut) == {"mine": "before"}
+        between.unblock()
+        await until(cut, watch, "theirs", "meanwhile")
+        await until(cut, watch, "mine", None)
+        await put_or_create(cut, "mine-too", "acknowledged")
+        await until(free, free.watch(0), "mine-too", "acknowledged")
+        assert shown(cut) == shown(free) == {"theirs": "meanwhile", "mine-too": "acknowledged"}
+    finally:
+        between.unblock()
+        await cut.close()
+        await free.close()
+        between.close()
+
+
+async def put_or_create(store: protocol.Store, name: str, text: str) -> None:
+    """What was not acknowledged may be there or not."""
+    try:
+        await store.create(note(name, text))
+    except errors.AlreadyExists:
+        await put(store, name, text)
 
 
 async def test_a_transaction_that_broke_at_its_commit_is_looked_up(
