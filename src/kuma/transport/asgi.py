@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-from kuma.transport import frames, headers, http2_stream
+from kuma.transport import client_certificates, frames, headers, http2_stream
 
 _log = logging.getLogger(__name__)
 _NO_BODY = frozenset((204, 304))
@@ -137,4 +137,5 @@ def scope_of(request: headers.Request, transport: asyncio.Transport) -> Scope:
         "client": tuple(client[:2]) if client else None,
         "server": tuple(server[:2]) if server else None,
         "state": {},
+        "extensions": client_certificates.extensions_of(transport),
     }

@@ -6,8 +6,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from kuma.transport import client_certificates, limits, wheel
 from kuma.transport import context as contexts
-from kuma.transport import limits, wheel
 from kuma.transport.limits import Refusal
 
 
@@ -71,6 +71,7 @@ class Http1Connection(HttpToolsProtocol):
         self._in_headers = True
         self._arm(self._context.limits.header_seconds, Refusal.SLOW_HEADERS)
         super().on_message_begin()
+        self.scope["extensions"] = client_certificates.extensions_of(self.transport)
 
     def on_headers_complete(self) -> None:
         """The headers are complete, the body follows. The application's own bound answers 408 first."""

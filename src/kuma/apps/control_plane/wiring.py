@@ -7,7 +7,6 @@ connects meets a control plane that can answer.
 import asyncio
 import contextlib
 import socket
-import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -18,7 +17,15 @@ import prometheus_client
 import structlog
 
 import kuma
-from kuma.apps.control_plane import logging, opening, ports, settings_mesh, settings_servers
+from kuma.apps.control_plane import (
+    logging,
+    measured_app,
+    opening,
+    ports,
+    settings_mesh,
+    settings_servers,
+    tls_contexts,
+)
 from kuma.apps.control_plane import settings as configuration
 from kuma.base import errors
 from kuma.compiler import compile, health
@@ -257,9 +264,10 @@ class ControlPlane:
         xds_host = self.settings.bootstrap_server.params.xds_host
         if xds_host:
             _require_covered(xds_host, certificate)
+        rest, agents = rest_app.build(self._rest()), agents_app.build(self._agents(certificate.cert_pem))
         return ports.Ports(
-            rest=rest_app.build(self._rest()),
-            agents=agents_app.build(self._agents(certificate.cert_pem)),
+            rest=measured_app.MeasuredApp(rest, self.metrics.api_server, rest.route_of),
+            agents=measured_app.MeasuredApp(agents, self.metrics.dp_server, agents_app.route_of),
             grpc=xds.build(self._xds()),
             diagnostics=diagnostics_app.build(
                 diagnostics_app.Dependencies(
@@ -270,10 +278,8 @@ class ControlPlane:
                     debug_endpoints=self.settings.diagnostics.debug_endpoints,
                 )
             ),
-            dp_tls=_tls(Path(dp.tls_cert_file), Path(dp.tls_key_file), dp.tls_min_version),
-            api_tls=_tls(Path(api.https.tls_cert_file), Path(api.https.tls_key_file), api.https.tls_min_version)
-            if api.https.enabled
-            else None,
+            dp_tls=tls_contexts.server_context(dp),
+            api_tls=tls_contexts.api_context(api) if api.https.enabled else None,
             refused=self.metrics.refused,
         )
 
@@ -296,6 +302,8 @@ class ControlPlane:
             settings=rest_app.Settings(
                 localhost_is_admin=api.authn.localhost_is_admin,
                 user_tokens=api.authn.type == "tokens",
+                client_certificates=api.authn.type == "adminClientCerts",
+                cors_allowed_domains=api.cors_allowed_domains,
                 base_path=api.base_path,
                 read_timeout=api.read_timeout * _SECONDS,
                 write_timeout=api.write_timeout * _SECONDS,
@@ -433,10 +441,3 @@ def _require_covered(host: str, certificate: keys.KeyPair) -> None:
         agents_bootstrap.check_xds_host(host, certificate.cert_pem)
     except ValueError as problem:
         raise errors.BadRequest(f"could not register Bootstrap: {problem}") from None
-
-
-def _tls(cert: Path, key: Path, minimum: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum == "TLSv1_3" else ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
-    return context

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import functools
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from kuma.security import access, users
 from kuma.servers.rest import (
     calls,
     control_plane,
+    cors,
     identity,
     insights,
     inspection,
@@ -55,12 +56,14 @@ class Settings:
 
     localhost_is_admin: bool = True
     user_tokens: bool = True
+    client_certificates: bool = False
     base_path: str = "/"
     read_timeout: float = 10.0
     write_timeout: float = 30.0
     dns_domain: str = "mesh"
     vip_port: int = 80
     system_namespace: str = "kuma-system"
+    cors_allowed_domains: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class RestApp:
         self._base_path = "/" + deps.settings.base_path.strip("/")
         self._on_answer = deps.on_answer
         tokens = deps.tokens if deps.settings.user_tokens else None
-        self._identity = identity.Identity(tokens, deps.settings.localhost_is_admin)
+        self._identity = identity.Identity(tokens, deps.settings.localhost_is_admin, deps.settings.client_certificates)
+        self._cors = cors.Cors(deps.settings.cors_allowed_domains)
 
     async def __call__(self, scope: Scope, receive: intake.Receive, send: Send) -> None:
         """Answers one request (or the server's start and stop, which need nothing done)."""
@@ -131,7 +135,13 @@ class RestApp:
         # A client that does not read is given up: the server closes what is left unfinished.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.write_timeout):
-                await _send_reply(reply, send)
+                await _send_reply(reply, self._cors.headers(_text(headers, b"origin")), send)
+
+    def route_of(self, path: str) -> str:
+        """The template of the route that serves a path; empty where nothing does."""
+        own = self._own_path(path)
+        found = self._routes.find(own) if own is not None else None
+        return found.template if found else ""
 
     def _own_path(self, path: str) -> str | None:
         """The path below `basePath`; None for one that is elsewhere. User tokens are issued at one place always."""
@@ -149,6 +159,9 @@ class RestApp:
         receive: intake.Receive,
     ) -> replies.Reply:
         texts = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers.items()}
+        preflight = self._cors.preflight(scope["method"], texts, found.handlers if found else ())
+        if preflight is not None:
+            return preflight
         is_open = found is not None and found.template == "/"
         try:
             user = users.ANONYMOUS if is_open else await self._identity.user_of(scope, texts)
@@ -193,10 +206,14 @@ async def _answer_safely(endpoint: calls.Endpoint, call: calls.Call) -> replies.
         return replies.error_reply(failure, endpoint.title)
 
 
-async def _send_reply(reply: replies.Reply, send: Send) -> None:
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
+
+
+async def _send_reply(reply: replies.Reply, further: Sequence[tuple[bytes, bytes]], send: Send) -> None:
     """Sends the reply in pieces, so that a client that stops reading leaves at most one of them waiting."""
     length = sum(len(part) for part in reply.parts)
-    headers = [(b"content-length", str(length).encode())]
+    headers = [(b"content-length", str(length).encode()), *reply.headers, *further]
     if reply.content_type:
         headers.append((b"content-type", reply.content_type.encode()))
     if reply.closes:

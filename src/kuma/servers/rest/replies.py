@@ -27,6 +27,7 @@ class Reply:
     content_type: str
     parts: Sequence[bytes]
     closes: bool = False
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 def json_bytes(document: Any) -> bytes:
