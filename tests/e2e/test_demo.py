@@ -107,7 +107,7 @@ def test_the_page_answers_and_every_suggested_command_does_what_it_says(start: C
         "", "",
         r"^MeshTrafficPermission web-to-api deleted: page now answers 403: web was refused by api \(RBAC: access denied\)",
         r"^MeshTrafficPermission api-to-counter deleted: page still answers 403",
-        r"^MeshTrafficPermission web-to-api created: page now answers 200",
+        r"^After 2 changes \(.*MeshTrafficPermission web-to-api created\): page now answers 200",
     )  # fmt: skip
     for command, said in zip(commands, outcomes, strict=True):
         done = demo.shell(command)

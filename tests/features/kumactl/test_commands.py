@@ -429,6 +429,16 @@ def test_a_view_that_the_control_plane_lacks_is_named(
     assert call("inspect", *args).err == "Error: Could not retrieve (Not found)\n"
 
 
+def test_a_missing_view_of_a_proxy_that_exists_is_not_called_a_missing_proxy(stub: rest_stub.Stub, call: Call) -> None:
+    path = "/meshes/default/dataplanes/web-1/policies"
+    stub.canned[path] = (404, {"title": "Could not execute admin operation", "detail": "Not found", "status": 404})
+    assert call("inspect", "dataplane", "web-1").err == "Error: Could not execute admin operation (Not found)\n"
+    stub.add(DATAPLANE)
+    assert call("inspect", "dataplane", "web-1").err.startswith(
+        "Error: this control plane does not answer the policies of a Dataplane yet"
+    )
+
+
 def test_version_tells_both_sides(stub: rest_stub.Stub, call: Call) -> None:
     assert call("version").out == "Client: Kuma 2.14.3\nServer: Kuma 2.14.3\n"
 

@@ -61,11 +61,13 @@ def test_a_refusal_further_on_names_those_it_is_about() -> None:
     assert (status, found["sentence"]) == (403, "api was refused by counter (RBAC: access denied)")
 
 
-def test_a_connection_that_is_closed_by_the_other_side_is_a_refusal() -> None:
+def test_a_connection_that_is_closed_by_the_other_side_is_not_called_a_refusal() -> None:
     text = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
     status, found = rest.ask(start(web.route(start(refusing(503, text)))), "GET", "/status")
     assert status == 502
-    assert found["sentence"] == f"web was refused by api ({text})"
+    assert found["sentence"] == f"api closed the connection of web ({text})"
+    port = start(web.route(start(refusing(503, text))))
+    assert "<span>closed the connection</span>" in rest.ask(port, "GET", "/")[1]
 
 
 def test_a_service_that_is_away_is_no_refusal() -> None:

@@ -74,6 +74,31 @@ def test_changes_are_seen(stub: rest_stub.Stub) -> None:
     assert not [path for _, path, _ in stub.requests if "secrets" in path]
 
 
+def test_several_changes_are_told_together() -> None:
+    one, two = (watching.Change("MeshTrafficPermission", name, "deleted") for name in ("a", "b"))
+    assert watching.changes_text([one], (200, ""), "still") == (
+        "MeshTrafficPermission a deleted: page still answers 200"
+    )
+    assert watching.changes_text([one, two], (403, "x"), "now") == (
+        "After 2 changes (MeshTrafficPermission a deleted, MeshTrafficPermission b deleted): page now answers 403: x"
+    )
+
+
+def test_a_change_that_comes_before_the_effect_is_seen_is_told_with_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = watching.Change("Mesh", "a", "changed"), watching.Change("Mesh", "b", "changed")
+    pending = [[second], []]
+    pages = iter([(200, ""), (403, "x"), (403, "x"), (403, "x")])
+    monkeypatch.setattr(stage, "STEP", 0.0)
+    monkeypatch.setattr(stage, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "page_state", lambda port: next(pages, (403, "x")))
+    watcher = watching.Watcher(1)
+    monkeypatch.setattr(watcher, "changes", lambda: pending.pop(0))
+    found = stage.Stage(settings.read(["--state-dir", str(tmp_path)]))._settled(watcher, [first], (200, ""), (200, ""))
+    assert found == ([first, second], (403, "x"))
+
+
 def test_what_the_page_does_is_one_phrase() -> None:
     assert watching.page_text((200, ""), "still") == "page still answers 200"
     assert watching.page_text((403, "web was refused by api (x)"), "now") == (

@@ -41,6 +41,7 @@ setInterval(async () => {
 }, 1500);
 """
 _SERVICES = ("web", "api", "counter")
+_VERBS = {serving.UNREACHABLE: "did not answer", serving.BROKEN_OFF: "closed the connection"}
 
 
 def render(found: dict[str, Any] | serving.Trouble) -> serving.Reply:
@@ -66,7 +67,7 @@ def _success(found: dict[str, Any]) -> str:
 
 def _trouble(trouble: serving.Trouble) -> str:
     stopped_at = _SERVICES.index(trouble.callee) if trouble.callee in _SERVICES else len(_SERVICES)
-    verb = "did not answer" if trouble.status == serving.UNREACHABLE else "refused"
+    verb = _VERBS.get(trouble.status, "refused")
     steps = []
     for position, name in enumerate(_SERVICES):
         if name == trouble.callee:

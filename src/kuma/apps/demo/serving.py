@@ -15,7 +15,9 @@ BROKEN_OFF = 502
 UNREACHABLE = 503
 CALL_SECONDS = 3.0
 CUT_OFF = "connection termination"
-"""What the caller's Envoy says when the other one closes the connection instead of answering: a refusal below HTTP."""
+"""What the caller's Envoy says when the other side closes the connection instead of answering. That is how a sidecar
+refuses below HTTP, and also what one looks like whose application is gone, so it is not called a refusal.
+"""
 CLIENT_CERTIFICATE = "x-forwarded-client-cert"
 """Header in which a sidecar names the certificate of the caller (Envoy, HTTP header manipulation)."""
 
@@ -32,6 +34,8 @@ class Trouble:
     def __str__(self) -> str:
         if self.status == UNREACHABLE:
             return f"{self.caller} cannot reach {self.callee} ({self.reason})"
+        if self.status == BROKEN_OFF:
+            return f"{self.callee} closed the connection of {self.caller} ({self.reason})"
         return f"{self.caller} was refused by {self.callee} ({self.reason})"
 
 

@@ -28,6 +28,10 @@ WATCH_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 """How long after a change the page is watched for a difference."""
 END_SECONDS = 8.0
+MOST_ROUNDS = 5
+"""How often changes in a row are waited for before they are told."""
+
+PageState = tuple[int, str]
 
 
 class Ended(Exception):
@@ -209,10 +213,9 @@ class Stage:
             # The page first: whatever it shows already, the resources that made it so are in the picture taken next.
             now = watching.page_state(self._settings.page_port)
             changes = self._changes(watcher)
-            if changes and now == before:
-                now = self._settled_page(before)
-            for change in changes or ():
-                say(f"{change}: {watching.page_text(now, 'still' if now == before else 'now')}")
+            if changes:
+                changes, now = self._settled(watcher, changes, now, before)
+                say(watching.changes_text(changes, now, "still" if now == before else "now"))
             if changes is not None and was_away:
                 say("Control plane answers again: " + watching.page_text(now, "still" if now == before else "now"))
             elif not changes and now != before:
@@ -229,17 +232,29 @@ class Stage:
         except rest.NoAnswer:
             return None
 
-    def _settled_page(self, before: tuple[int, str]) -> tuple[int, str]:
-        """What the page answers after a change: the first difference, and a moment more for the last word."""
+    def _settled(
+        self, watcher: watching.Watcher, changes: list[watching.Change], now: PageState, before: PageState
+    ) -> tuple[list[watching.Change], PageState]:
+        """Waits for what changes do to the page: the changes, with those that came meanwhile, and the page.
+
+        A later change might be what the page shows, so it is told together with those before it, never after them.
+        """
+        found = list(changes)
         deadline = time.monotonic() + SETTLE_SECONDS
-        now = before
         while now == before and time.monotonic() < deadline:
             self._pause(STEP)
             now = watching.page_state(self._settings.page_port)
         if now != before:
             self._pause(STEP * 4)
             now = watching.page_state(self._settings.page_port)
-        return now
+        for _ in range(MOST_ROUNDS):
+            later = self._changes(watcher)
+            if not later:
+                break
+            found += later
+            self._pause(SETTLE_SECONDS)
+            now = watching.page_state(self._settings.page_port)
+        return found, now
 
     def _look_after_children(self) -> None:
         """Tells who ended; the control plane is started again, so that one can see what its absence means."""

@@ -1,7 +1,7 @@
 """Sees what changes in the control plane: a picture of all resources that users write, compared with the one before."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,14 @@ def page_state(port: int) -> tuple[int, str]:
     except rest.NoAnswer:
         return 0, "the web service does not answer"
     return status, str(body.get("sentence", "")) if isinstance(body, Mapping) else str(body)
+
+
+def changes_text(changes: Sequence[Change], state: tuple[int, str], word: str) -> str:
+    """One line about changes and the page after them; several are told together, none is given the blame alone."""
+    told = list(dict.fromkeys(str(each) for each in changes))
+    if len(told) == 1:
+        return f"{told[0]}: {page_text(state, word)}"
+    return f"After {len(told)} changes ({', '.join(told)}): {page_text(state, word)}"
 
 
 def page_text(state: tuple[int, str], word: str) -> str:

@@ -78,15 +78,24 @@ class ControlPlane:
         """The JSON at `path`; Refused or Unreachable otherwise."""
         return self.call("GET", path, query=query).json()
 
-    def view(self, what: str, path: str, query: Mapping[str, str] | None = None) -> Reply:
-        """As `call`, for a view that not every control plane has; CommandError that names `what` where it is missing."""
+    def view(self, what: str, path: str, query: Mapping[str, str] | None = None, *, subject: str = "") -> Reply:
+        """As `call`, for a view that not every control plane has; CommandError that names `what` where it is missing.
+
+        A view counts as missing where its path is unknown, or where the resource at `subject` exists all the same.
+        """
         try:
             return self.call("GET", path, query=query)
         except Refused as problem:
-            if not problem.is_unknown_path:
+            if problem.status != HTTP_NOT_FOUND or not (problem.is_unknown_path or self._exists(subject)):
                 raise
             reason = f"(GET {path}: {problem.status})"
             raise grammar.CommandError(f"this control plane does not answer {what} yet {reason}") from None
+
+    def _exists(self, path: str) -> bool:
+        try:
+            return bool(path) and self.call("GET", path).status == HTTP_OK
+        except Refused:
+            return False
 
     def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None) -> Reply:
         """One request; `path` starts with a slash and is quoted already. Refused on any status from 300 up."""

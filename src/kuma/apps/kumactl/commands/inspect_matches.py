@@ -25,7 +25,8 @@ def _dataplane(call: grammar.Invocation) -> None:
     path = f"/meshes/{rest.segment(session.mesh_of(call))}/dataplanes/{rest.segment(call.args[0])}"
     plane = session.connect_checked(call)
     if kind == "policies":
-        for line in matched_lines(plane.view("the policies of a Dataplane", f"{path}/policies").json()):
+        answer = plane.view("the policies of a Dataplane", f"{path}/policies", subject=path).json()
+        for line in matched_lines(answer):
             click.echo(line)
     elif kind == "config":
         query = {"shadow": "true"} if call.switch("shadow") else {}
