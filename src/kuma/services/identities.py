@@ -23,6 +23,9 @@ from kuma.store import protocol
 RETRY = timedelta(seconds=30)
 """How long after a renewal was due, and did not happen, it is asked for again."""
 
+_SPARE_DATES = 64
+"""Dates of renewals that no longer hold and may stay in the heap, beside as many as there are proxies."""
+
 _LONGEST_WAIT = 60.0
 """Seconds. The date of a renewal is wall time and timers are not: a machine that slept must not sleep on."""
 
@@ -153,16 +156,24 @@ class Identities:
         first = self.next_renewal()
         self._dates[key] = when
         heapq.heappush(self._due, (when, key))
+        if len(self._due) > 2 * len(self._dates) + _SPARE_DATES:  # proxies that come and go leave their dates behind
+            self._due = [(date, each) for each, date in self._dates.items()]
+            heapq.heapify(self._due)
         if first is None or when < first:
             self._earlier.set()
 
     async def _follow_secrets(self, changes: AsyncIterator[protocol.Change], on_due: Callable[[res.Key], None]) -> None:
-        """A Mesh or Dataplane that changes is compiled anyway; the Secret behind a CA is known here alone."""
+        """A Mesh or Dataplane that changes is compiled anyway; the Secret behind a CA is known here alone.
+
+        The keys of a Mesh that is gone do not stay in memory.
+        """
         while True:
             try:
                 async for change in changes:
                     if change.resource.kind is secret.KIND:
                         self._tell_users_of(change.resource.key, on_due)
+                    elif change.resource.kind is meshes.KIND and change.op is protocol.Op.DELETED:
+                        self.forget_mesh(change.resource.meta.name)
                 return  # the store was closed
             except errors.Conflict:
                 changes = self._store.watch()

@@ -187,6 +187,17 @@ async def test_a_forgotten_proxy_is_met_anew(world: World):
     assert world.identities.held(_proxy().key) is None
 
 
+async def test_proxies_that_come_and_go_leave_no_dates_behind(world: World):
+    await world.current(_proxy("first"))
+    for number in range(300):
+        proxy = _proxy(f"web-{number}")
+        world.now += timedelta(seconds=1)
+        await world.current(proxy)
+        world.identities.forget(proxy.key)
+    assert world.identities.next_renewal() == START + RENEWAL
+    assert len(world.identities._due) < 100
+
+
 class Told:
     """Collects what `run` tells and lets tests wait for it."""
 
@@ -266,3 +277,15 @@ async def test_a_burst_of_a_thousand(world: World):
     for each in proxies:
         world.identities.forget(each.key)
     assert world.identities.next_renewal() is None
+
+
+async def test_what_belongs_to_a_mesh_goes_with_it(world: World):
+    await world.current(_proxy())
+    running = asyncio.create_task(world.identities.run(lambda key: None))
+    await asyncio.sleep(0)
+    await world.store.delete(world.mesh.key)
+    await world.store.close()  # ends what follows the store, once it has seen what there is
+    for _ in range(10):
+        await asyncio.sleep(0)
+    running.cancel()
+    assert world.identities.held(_proxy().key) is None
