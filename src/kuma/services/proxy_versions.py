@@ -51,7 +51,7 @@ def is_compatible(agent: str, control_plane: str) -> bool:
 
 def _numbers(version: str) -> tuple[int, int] | None:
     parts = version.removeprefix("v").split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+    if len(parts) < 2 or not all(each.isascii() and each.isdigit() and len(each) < 10 for each in parts[:2]):
         return None
     return int(parts[0]), int(parts[1])
 

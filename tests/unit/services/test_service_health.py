@@ -48,7 +48,16 @@ async def test_reports_are_stored_once():
 
 @pytest.mark.parametrize(
     ("agent", "compatible"),
-    [("2.14.3", True), ("2.12.0", True), ("2.11.9", False), ("3.14.0", False), ("dev-1", True), ("", True)],
+    [
+        ("2.14.3", True),
+        ("2.12.0", True),
+        ("2.11.9", False),
+        ("3.14.0", False),
+        ("dev-1", True),
+        ("", True),
+        ("\u00b2.14.0", True),
+        ("9" * 5000 + ".14.0", True),
+    ],
 )
 def test_versions_that_work_together(agent, compatible):
     assert proxy_versions.is_compatible(agent, "2.14.3") is compatible
