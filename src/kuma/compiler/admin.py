@@ -3,7 +3,7 @@
 `/ready` is open; everything else needs the control plane's client certificate (Kuma's documentation, "Envoy admin").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kuma.compiler import listeners
 from kuma.envoy import api, clusters, http, names, sockets, tls
@@ -16,7 +16,7 @@ class AdminCertificate:
     """PEMs of the admin listener: the server's own pair, and the CA of the control plane's client certificate."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     ca: bytes
 
 

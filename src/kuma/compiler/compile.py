@@ -35,7 +35,7 @@ class Identity:
     """PEMs of one proxy in a mesh with mutual TLS: its chain and key, and the roots it trusts."""
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     roots: bytes
 
 

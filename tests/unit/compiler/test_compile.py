@@ -216,6 +216,11 @@ def test_transparent_proxying_adds_passthrough_and_unbinds() -> None:
     assert [each["filterChainMatch"] for each in strict] == [{"destinationPort": 8080}]
 
 
+def test_private_keys_are_never_printed() -> None:
+    assert "secret" not in repr(compile.Identity(b"cert", b"secret", b"roots"))
+    assert "secret" not in repr(admin.AdminCertificate(b"cert", b"secret", b"ca"))
+
+
 def test_a_mesh_may_forbid_passthrough() -> None:
     redirected = {"transparentProxy": {"redirect": {"outbound": {"port": 15001}}}}
     closed = worlds.a_mesh(networking={"outbound": {"passthrough": False}})
