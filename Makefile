@@ -22,7 +22,7 @@ $(DEV): $(READY) requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-demo: $(READY) ## a mesh of three services on this machine, until Ctrl-C
+demo: $(READY) ## a mesh of three services on this machine, until Ctrl-C; other ports: DEMO_ARGS="--page-port 9090"
 	$(BIN)/kumactl demo $(DEMO_ARGS)
 
 test: $(DEV) ## static checks and all tests but the end-to-end ones
@@ -30,12 +30,12 @@ test: $(DEV) ## static checks and all tests but the end-to-end ones
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not e2e" $(TEST_ARGS)
+	$(BIN)/python -m pytest -rs -m "not e2e" $(TEST_ARGS)
 
 check: test e2e ## test and e2e
 
 e2e: $(DEV) ## tests with real control planes, agents and Envoys
-	$(BIN)/python -m pytest -m e2e $(TEST_ARGS)
+	$(BIN)/python -m pytest -rs -m e2e $(TEST_ARGS)
 
 conformance: $(DEV) ## the conformance corpus (KUMA_CORPUS, default ../shared/corpus)
 	$(BIN)/python -m tests.conformance $(CONFORMANCE_ARGS)
