@@ -11,6 +11,9 @@ from kuma.plan import nodes, proxy
 from kuma.policy_engine import policy, selection
 from kuma.resources import resource as res
 
+LARGEST_TABLE = 4096
+"""Matches that one table keeps. Proxies with labels of their own would fill it without end as they come and go."""
+
 
 class MatchMemo:
     """Matches of inbounds, one table for each mesh and kind, replaced when the policies of that kind change."""
@@ -36,7 +39,10 @@ class MatchMemo:
         signature = _signature(policies, subject, inbound)
         found = held[1].get(signature)
         if found is None:
-            found = held[1][signature] = one.match_inbound(policies, subject, inbound)
+            found = one.match_inbound(policies, subject, inbound)
+            if len(held[1]) >= LARGEST_TABLE:
+                del held[1][next(iter(held[1]))]  # the oldest
+            held[1][signature] = found
         return found
 
 
