@@ -160,6 +160,13 @@ class Machine:
         waiting = [s.retry_at for s in self._subscriptions.values() if s.retry_at is not None and not self._blocked(s)]
         return min(waiting, default=None)
 
+    @property
+    def remembered(self) -> int:
+        """How many types and names the client makes this stream keep in mind, for servers to set a bound."""
+        return sum(
+            1 + len(each.names) + len(each.claimed) + len(each.doubtful) for each in self._subscriptions.values()
+        )
+
     def receive(self, request: Request, now: float) -> Verdict:
         """Takes in one request; `now` is in seconds, on any steady clock. Call `flush` afterwards."""
         sub = self._subscriptions.get(request.type_url)

@@ -152,6 +152,28 @@ async def test_a_flood_of_requests_is_left_to_flow_control(world):
         call.may_send.set()
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [calls.request("eds", *(f"s-{number}" for number in range(20)), node=calls.node())],
+        [discovery_pb2.DiscoveryRequest(node=calls.node(), type_url=f"t-{number}") for number in range(20)],
+    ],
+    ids=["names", "types"],
+)
+async def test_what_a_stream_may_ask_for_is_bounded(world, monkeypatch, messages):
+    monkeypatch.setattr(ads, "REMEMBERED", 10)
+    refused = await world.refusal(*messages)
+    assert refused.status is stream.Status.RESOURCE_EXHAUSTED
+    assert world.refused == ["invalid"]
+    assert not world.cp.publisher.feeds[0].is_attached
+
+
+def test_a_rejection_of_megabytes_is_cut() -> None:
+    error = status_pb2.Status(code=13, message="no" * ads.WORDS)
+    read = ads.state_request(calls.request("cds", response_nonce="1", error_detail=error), SHORT["cds"])
+    assert read.error == (13, "no" * (ads.WORDS // 2))
+
+
 async def test_a_client_that_breaks_off_leaves_nothing_behind(world):
     call = calls.Call()
     call.says(calls.request("cds", node=calls.node()))

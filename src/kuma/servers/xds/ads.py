@@ -23,6 +23,12 @@ from kuma.transport import stream
 INBOX = 32
 """Requests of one stream that wait for the writer; more are left to flow control."""
 
+REMEMBERED = 100_000
+"""Types and names that one stream may ask for: more than any mesh has, and little enough memory."""
+
+WORDS = 8192
+"""Characters of a rejection that are kept: it is logged, stored and searched for names."""
+
 _AGGREGATED = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 _SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/"
 
@@ -81,7 +87,9 @@ def delta_request(message: Any, type_url: str) -> machine.Request:
 
 
 def _error(message: Any) -> tuple[int, str] | None:
-    return (message.error_detail.code, message.error_detail.message) if message.HasField("error_detail") else None
+    if not message.HasField("error_detail"):
+        return None
+    return message.error_detail.code, message.error_detail.message[:WORDS]
 
 
 async def _serve(call: stream.GrpcStream, variant: Variant, shared: sharing.Sharing, deps: needs.Deps) -> None:
@@ -131,6 +139,8 @@ class _Conversation:
                 await self._write()
             except ConnectionError:
                 self._is_over = True  # the client is gone, and with it everything there was to say
+            except stream.GrpcError as error:
+                self._failure = error
             reader.cancel()
         if self._failure is not None:
             raise self._failure
@@ -200,6 +210,8 @@ class _Conversation:
 
     def _hear(self, request: machine.Request) -> None:
         verdict = self._states.receive(request, self._deps.now())
+        if self._states.remembered > REMEMBERED:
+            self._refuse(stream.Status.RESOURCE_EXHAUSTED, f"a stream may ask for at most {REMEMBERED} types and names")
         if verdict is machine.Verdict.ACKNOWLEDGED:
             self._session.acknowledged(request.type_url)
         elif verdict is machine.Verdict.REJECTED and request.error is not None:
