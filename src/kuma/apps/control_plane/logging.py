@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import structlog
 
@@ -31,6 +31,19 @@ _SECRET_TEXT = re.compile(
     r"|(?i:bearer) [A-Za-z0-9._~+/=-]+",
     re.DOTALL,
 )
+
+
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> int:
+        """Takes a finished line."""
+
+    def flush(self) -> None:
+        """Lets go of what was taken."""
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
 
 
 class Levels:
@@ -80,7 +93,7 @@ def _checked(level: str) -> str:
 class _Output:
     """What structlog calls a logger: a named writer of finished lines."""
 
-    def __init__(self, stream: TextIO, name: str) -> None:
+    def __init__(self, stream: Stream, name: str) -> None:
         self._stream = stream
         self.name = name
 
@@ -92,7 +105,7 @@ class _Output:
 
 
 def configure(
-    levels: Levels, json: bool | None = None, stream: TextIO | None = None, on_line: LineHook | None = None
+    levels: Levels, json: bool | None = None, stream: Stream | None = None, on_line: LineHook | None = None
 ) -> None:
     """Sets up structlog, and the standard library's logging on top of it, for the whole process.
 

@@ -4,38 +4,70 @@ import asyncio
 import gc
 import signal
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
+import structlog
 
 import kuma
-from kuma.apps.control_plane import logging, settings_store
+from kuma.apps.control_plane import log_file, logging, settings_store
 from kuma.apps.control_plane import settings as configuration
 from kuma.base import errors
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Where the log goes and how much of it. An empty path: standard error."""
+
+    level: str
+    path: str
+    limits: log_file.Limits
+
+
 @click.group(context_settings=_CONTEXT)
 @click.option("--log-level", type=click.Choice(logging.LEVELS), default="info", show_default=True)
+@click.option("--log-output-path", default="", help="file to log to instead of standard error")
+@click.option("--log-max-retained-files", type=click.IntRange(0), default=1000, show_default=True)
+@click.option("--log-max-size", type=click.IntRange(1), default=100, show_default=True, help="megabytes of a log file")
+@click.option("--log-max-age", type=click.IntRange(0), default=30, show_default=True, help="days to keep a log file")
 @click.pass_context
-def main(context: click.Context, log_level: str) -> None:
+def main(
+    context: click.Context,
+    log_level: str,
+    log_output_path: str,
+    log_max_retained_files: int,
+    log_max_size: int,
+    log_max_age: int,
+) -> None:
     """Universal control plane of the service mesh."""
-    context.obj = log_level
+    limits = log_file.Limits(log_max_size, log_max_retained_files, log_max_age)
+    context.obj = _Log(log_level, log_output_path, limits)
 
 
 @main.command()
 @click.option("-c", "--config-file", default="", help="configuration file, YAML or JSON")
+@click.option("--strict-config", is_flag=True, help="refuse to start with a key or a variable that no setting has")
 @click.pass_obj
-def run(log_level: str, config_file: str) -> None:
+def run(log: _Log, config_file: str, strict_config: bool) -> None:
     """Launch the control plane."""
     try:
         loaded = configuration.load(config_file)
+        if strict_config and loaded.unknown:
+            raise errors.BadRequest("\n".join(("the configuration is not clean:", *loaded.unknown)))
+        stream = log_file.LogFile(Path(log.path), log.limits) if log.path else None
     except errors.KumaError as failure:
         _end(failure)
+    if log.path:
+        click.echo(f'kuma-cp: logs will be stored in "{log.path}"')
     for line in loaded.deprecations:
         click.echo(line)
-    levels = logging.Levels(log_level)
-    logging.configure(levels)
+    levels = logging.Levels(log.level)
+    logging.configure(levels, stream=stream)
+    for sentence in loaded.unknown:
+        structlog.get_logger("settings").warning(sentence)
     try:
         asyncio.run(_serve(loaded.settings, levels))
     except* errors.KumaError as failures:

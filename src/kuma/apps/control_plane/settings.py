@@ -19,6 +19,7 @@ from kuma.apps.control_plane import settings_kubernetes as k8s
 from kuma.apps.control_plane import settings_mesh as mesh
 from kuma.apps.control_plane import settings_servers as servers
 from kuma.apps.control_plane import settings_store as stores
+from kuma.apps.control_plane import settings_unknown as unknown
 from kuma.apps.control_plane import settings_validation as validation
 from kuma.apps.control_plane.settings_fields import section, value
 from kuma.base import errors
@@ -117,10 +118,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that are valid and complete, and the deprecation lines to print at start."""
+    """Settings that are valid and complete, the deprecation lines to print at start, and what was set without effect."""
 
     settings: Settings
     deprecations: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 def load(config_file: str = "", environ: Mapping[str, str] = os.environ) -> Loaded:
@@ -132,24 +134,22 @@ def load(config_file: str = "", environ: Mapping[str, str] = os.environ) -> Load
 
 def resolve(config_file: str, environ: Mapping[str, str]) -> Loaded:
     """Everything from defaults to filled-in values, whether or not this build can do it; BadRequest where invalid."""
-    merged = merge(config_file, environ)
+    document = _parse_file(config_file) if config_file else None
+    merged = merge(config_file, document, environ)
     deprecations = deprecation_lines(merged, environ)
     settings = postprocessed(merged)
     problem = validation.first_problem(settings)
     if problem:
         raise errors.BadRequest(f"configuration validation failed: {problem}")
-    return Loaded(completed(settings, environ), deprecations)
+    return Loaded(completed(settings, environ), deprecations, unknown.warnings(Settings, PREFIX, document, environ))
 
 
-def merge(config_file: str, environ: Mapping[str, str]) -> Settings:
-    """Defaults, file and environment, neither validated nor completed; BadRequest where one cannot be read."""
-    settings = Settings()
-    if config_file:
-        document = _parse_file(config_file)
-        try:
-            settings = fields.merge_file(settings, document, PREFIX)
-        except ValueError as problem:
-            raise errors.BadRequest(f"parsing configuration from file '{config_file}' failed: {problem}") from problem
+def merge(config_file: str, document: Any, environ: Mapping[str, str]) -> Settings:
+    """Defaults, the document of a file and environment, not validated or completed; BadRequest where one cannot be read."""
+    try:
+        settings = fields.merge_file(Settings(), document, PREFIX)
+    except ValueError as problem:
+        raise errors.BadRequest(f"parsing configuration from file '{config_file}' failed: {problem}") from problem
     return fields.merge_environment(settings, environ, PREFIX)
 
 
