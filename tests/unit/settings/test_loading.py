@@ -73,7 +73,7 @@ def test_values_of_every_type_are_read_from_a_file(tmp_path: Path) -> None:
 xdsServer: {nackBackoff: 1m30s, dataplaneStatusFlushInterval: 5000000000}
 apiServer: {readOnly: true, corsAllowedDomains: [a, b]}
 runtime: {kubernetes: {injector: {exceptions: {labels: {x: "y"}}, initContainer: {resources: {limits: {cpu: 0}}}}}}
-dpServer: {authn: {dpProxy: {dpToken: {validator: {publicKeys: [{kid: "1", key: K}, {kid: 2, keyFile: /f}]}}}}}
+dpServer: {authn: {dpProxy: {dpToken: {validator: {publicKeys: [{kid: "1", key: K}, {kid: 2, keyFile: /f, mesh: m}]}}}}}
 """,
     )
     now = settings.load(path, HOME).settings
@@ -85,7 +85,7 @@ dpServer: {authn: {dpProxy: {dpToken: {validator: {publicKeys: [{kid: "1", key: 
     assert now.runtime.kubernetes.injector.init_container.resources.limits.cpu == "0"
     assert now.dp_server.authn.dp_proxy.dp_token.validator.public_keys == [
         settings_fields.PublicKey("1", "K"),
-        settings_fields.PublicKey("2", "", "/f"),
+        settings_fields.PublicKey("2", "", "/f", "m"),
     ]
 
 

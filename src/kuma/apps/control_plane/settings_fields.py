@@ -30,11 +30,15 @@ _SIGNED = re.compile(r"[+-]?[0-9]+")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that checks tokens which were signed elsewhere: PEM text or a file with it."""
+    """A key that checks tokens which were signed elsewhere: PEM text or a file with it.
+
+    `mesh` is for keys of dataplane tokens, each of which is good in one mesh.
+    """
 
     kid: str = ""
     key: str = ""
     key_file: str = ""
+    mesh: str = ""
 
 
 def value(
@@ -179,7 +183,7 @@ def _public_key(found: Any, where: str) -> PublicKey:
     if not isinstance(found, Mapping):
         raise _mismatch(where, "an object", found)
     texts = {str(key).lower(): _from_document(str, None, each, f"{where}.{key}") for key, each in found.items()}
-    return PublicKey(texts.get("kid", ""), texts.get("key", ""), texts.get("keyfile", ""))
+    return PublicKey(texts.get("kid", ""), texts.get("key", ""), texts.get("keyfile", ""), texts.get("mesh", ""))
 
 
 def _mismatch(where: str, wanted: str, found: Any) -> ValueError:
@@ -291,7 +295,10 @@ def _plain(annotation: Any, held: Any) -> Any:
     if annotation is Duration:
         return durations.format_go(held)
     if typing.get_origin(annotation) is list and typing.get_args(annotation)[0] is PublicKey:
-        return [{"kid": each.kid, "key": each.key, "keyFile": each.key_file} for each in held]
+        return [
+            {"kid": each.kid, "key": each.key, "keyFile": each.key_file, **({"mesh": each.mesh} if each.mesh else {})}
+            for each in held
+        ]
     return held.copy() if isinstance(held, list | dict) else held
 
 

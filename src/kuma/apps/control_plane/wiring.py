@@ -406,7 +406,7 @@ def _validator(settings: settings_servers.TokenValidatorSettings) -> tokens.Vali
     found = []
     for each in settings.public_keys:
         pem = each.key.encode() if each.key else Path(each.key_file).read_bytes()
-        found.append(tokens.OfflineKey(each.kid, keys.load_public(pem)))
+        found.append(tokens.OfflineKey(each.kid, keys.load_public(pem), each.mesh))
     return tokens.ValidatorConfig(settings.use_secrets, found)
 
 
