@@ -1,4 +1,4 @@
-"""Configuration of the control plane: one file and one environment that must have the same effect, and the defaults."""
+"""Configuration: for the control plane one file and one environment of the same effect, and the defaults; for the agent a bad file."""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from kuma.apps.control_plane import settings, settings_fields
+from kuma.apps.dataplane import settings as agent
 from kuma.base import durations
 from tests.conformance import outcome
 
@@ -29,8 +30,8 @@ DEVIATIONS = {"store.type": "sqlite"}
 
 def run(entry: dict[str, Any], folder: Path) -> outcome.Outcome:
     """Loads the configuration of a case and compares every leaf that it names."""
-    if not str(entry["id"]).startswith("kuma-cp/"):
-        return outcome.unsupported("kuma-dp takes flags and environment, not files")
+    if str(entry["id"]).startswith("kuma-dp/"):
+        return _run_agent(entry, folder)
     if "expectedYaml" in entry:
         document = yaml.safe_load((folder / entry["expectedYaml"]).read_text())
         expected = dict(_leaves(document)) | DEVIATIONS
@@ -50,6 +51,55 @@ def run(entry: dict[str, Any], folder: Path) -> outcome.Outcome:
         if not _alike(wanted, _at(shown, path))
     ]
     return outcome.failed("\n".join(wrong)) if wrong else outcome.PASSED
+
+
+# The agent takes flags and environment, not files: keys of the case's file, and the field each stands for.
+_AGENT_FIELDS = {
+    "controlPlane.url": "cp_address",
+    "controlPlane.retry.backoff": "retry_backoff",
+    "controlPlane.retry.maxDuration": "retry_max_duration",
+    "dataplane.mesh": "mesh",
+    "dataplane.name": "name",
+    "dataplane.drainTime": "drain_time",
+    "dataplane.proxyType": "proxy_type",
+    "dataplane.readinessPort": "readiness_port",
+    "dataplaneRuntime.binaryPath": "binary_path",
+}
+_AGENT_SECTIONS = (".ControlPlane", ".Dataplane", ".DataplaneRuntime")
+# Ours: a mesh that is not given is `default`; an address without a scheme is refused before it is dialled.
+_OURS_ONLY = (".Url is not valid: .URL must be a valid absolute URI",)
+_KUMAS_ONLY = (".Mesh must be non-empty",)
+
+
+def _run_agent(entry: dict[str, Any], folder: Path) -> outcome.Outcome:
+    """The rules that the settings of a case break, section by section."""
+    values: dict[str, Any] = {row.field: row.default for row in agent.ROWS}
+    for path, value in _leaves(yaml.safe_load((folder / entry["input"]).read_text())):
+        field = _AGENT_FIELDS[path]
+        kind = type(values[field])
+        if kind is int and isinstance(value, str):
+            values[field] = durations.parse_go(value)
+        else:
+            values[field] = kind() if value is None else value
+    expected = (folder / entry["errorText"]).read_text().partition("configuration validation failed: ")[2].strip()
+    wanted = _rules(expected.split("; "), _KUMAS_ONLY)
+    broken = _rules(agent.violations(agent.Settings(**values, given=frozenset())), _OURS_ONLY)
+    return outcome.PASSED if broken == wanted else outcome.failed(f"expected {wanted}, got {broken}")
+
+
+def _rules(told: list[str], left_out: tuple[str, ...]) -> list[str]:
+    """Each broken rule with its section, which is named at the first of its own alone."""
+    found = []
+    section = ""
+    for each in told:
+        first, mark, rest = each.partition(" is not valid: ")
+        if mark and first in _AGENT_SECTIONS:
+            section, rule = first, rest
+        else:
+            rule = each
+        if rule not in left_out:
+            found.append(f"{section}: {rule}")
+    return found
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

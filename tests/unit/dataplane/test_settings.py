@@ -61,6 +61,15 @@ def test_refusals(flags: dict[str, Any], environ: dict[str, str], text: str) -> 
     assert text in str(refused.value)
 
 
+def test_broken_rules_are_told_together_by_section() -> None:
+    with pytest.raises(AgentError) as refused:
+        conf.load_settings({"drain_time": "0s", "cp_address": "nowhere"}, {"KUMA_READINESS_PORT": "0"})
+    assert str(refused.value) == (
+        ".ControlPlane is not valid: .Url is not valid: .URL must be a valid absolute URI; "
+        ".Dataplane is not valid: .DrainTime must be positive; .ReadinessPort has to be in (0, 65535] range"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "mesh", "proxy_type", "text"),
     [

@@ -5,7 +5,7 @@ own say so. Durations are nanoseconds.
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -280,7 +280,10 @@ class Settings:
 
 
 def load_settings(flags: Mapping[str, str | Sequence[str] | None], environ: Mapping[str, str]) -> Settings:
-    """Settings from flags by field name (None: not given) and environment; AgentError for the first bad value."""
+    """Settings from flags by field name (None: not given) and environment; AgentError for the first value that cannot be read.
+
+    What can be read but breaks a rule is told all at once.
+    """
     values: dict[str, Any] = {}
     given = set()
     for row in ROWS:
@@ -313,37 +316,53 @@ def _parsed(row: Row, raw: str, source: str) -> Any:
 
 
 def _validate(settings: Settings) -> None:
-    wrong = _wrong_dataplane(settings) or _wrong_control_plane(settings)
-    if not wrong and not settings.binary_path:
-        wrong = ".DataplaneRuntime is not valid: .BinaryPath must be non-empty"
-    if not wrong and settings.xds_variant not in ("", "DELTA_GRPC", "GRPC"):
-        wrong = (
-            f".DataplaneRuntime is not valid: .EnvoyXdsTransportProtocolVariant invalid value: {settings.xds_variant} . "
-            "Must be one of: DELTA_GRPC or GRPC when defined"
-        )
-    if wrong:
-        raise AgentError(wrong)
-
-
-def _wrong_dataplane(settings: Settings) -> str:
     if settings.proxy_type not in PROXY_TYPES:
-        return f'invalid proxy type "{settings.proxy_type}"'
-    if settings.drain_time <= 0:
-        return ".Dataplane is not valid: .DrainTime must be positive"
-    if not 0 < settings.readiness_port <= 65535:
-        return ".Dataplane is not valid: .ReadinessPort has to be in (0, 65535] range"
-    return ""
+        raise AgentError(f'invalid proxy type "{settings.proxy_type}"')
+    wrong = violations(settings)
+    if wrong:
+        raise AgentError("; ".join(wrong))
 
 
-def _wrong_control_plane(settings: Settings) -> str:
-    if settings.retry_backoff <= 0:
-        return ".ControlPlane is not valid: .Retry is not valid: .Backoff must be a positive duration"
+def violations(settings: Settings) -> list[str]:
+    """All that is wrong with the values, in Kuma's words; a section is named before the first of its own."""
+    sections = {
+        ".ControlPlane": _wrong_control_plane(settings),
+        ".Dataplane": _wrong_dataplane(settings),
+        ".DataplaneRuntime": _wrong_runtime(settings),
+    }
+    found = []
+    for section, wrong in sections.items():
+        found += [f"{section} is not valid: {each}" if not index else each for index, each in enumerate(wrong)]
+    return found
+
+
+def _wrong_control_plane(settings: Settings) -> Iterator[str]:
     address = urlsplit(settings.cp_address)
     try:
         usable = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
     except ValueError:  # the port is read late, and may be no number
         usable = False
-    return "" if usable else ".ControlPlane is not valid: .Url is not valid: .URL must be a valid absolute URI"
+    if not usable:
+        yield ".Url is not valid: .URL must be a valid absolute URI"
+    if settings.retry_backoff <= 0:
+        yield ".Retry is not valid: .Backoff must be a positive duration"
+
+
+def _wrong_dataplane(settings: Settings) -> Iterator[str]:
+    if settings.drain_time <= 0:
+        yield ".DrainTime must be positive"
+    if not 0 < settings.readiness_port <= 65535:
+        yield ".ReadinessPort has to be in (0, 65535] range"
+
+
+def _wrong_runtime(settings: Settings) -> Iterator[str]:
+    if not settings.binary_path:
+        yield ".BinaryPath must be non-empty"
+    if settings.xds_variant not in ("", "DELTA_GRPC", "GRPC"):
+        yield (
+            f".EnvoyXdsTransportProtocolVariant invalid value: {settings.xds_variant} . "
+            "Must be one of: DELTA_GRPC or GRPC when defined"
+        )
 
 
 def check_identity(name: str, mesh: str, proxy_type: str) -> None:
