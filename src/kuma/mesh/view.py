@@ -152,7 +152,10 @@ class _Draft:
         before = self.meshes.get(name)
         if before is not None and before.resource.spec == edit.resource.spec:
             return
-        self._put(replace(before, resource=edit.resource) if before else MeshView(edit.resource))
+        after = replace(before, resource=edit.resource) if before else MeshView(edit.resource)
+        if after.backend is None:
+            after = replace(after, tls_ready=frozenset())  # certificates are withdrawn; who gets them again is unknown
+        self._put(after)
         self.touched_meshes.add(name)
 
     def _dataplane(self, edit: Edit) -> None:
@@ -200,14 +203,16 @@ class _Draft:
 def _ready(view: MeshView, insight: serviceinsight.ServiceInsight) -> frozenset[str]:
     """Services all of whose connected proxies hold a certificate of the backend in force.
 
-    One that was ready stays so while none of its proxies is connected: a restart must not open a plaintext window.
+    While none is connected, one that was ready stays so, and so is one whose proxies all had such a certificate when
+    they were last seen: a restart, be it ours, must not open a plaintext window.
     """
     backend = view.backend
     if backend is None:
         return frozenset()
     out = set()
     for name, service in insight.services.items():
-        online = service.dataplanes.online if service.dataplanes else 0
-        if service.issued_backends.get(backend.name, 0) >= online and (online or name in view.tls_ready):
+        count = service.dataplanes or serviceinsight.DataplaneStat()
+        issued = service.issued_backends.get(backend.name, 0)
+        if issued >= count.online and (count.online or name in view.tls_ready or issued >= count.total > 0):
             out.add(name)
     return frozenset(out)

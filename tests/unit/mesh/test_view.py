@@ -4,6 +4,7 @@ import pytest
 
 from kuma.mesh import view
 from kuma.resources import resource as res
+from kuma.resources.kinds import serviceinsight
 from tests.kit import worlds
 
 
@@ -57,6 +58,42 @@ def test_nothing_of_a_deleted_mesh_remains() -> None:
     after, touched = base().advance([view.Edit(worlds.a_mesh(), deleted=True)])
     assert not after.meshes
     assert touched.meshes == {"m"}
+
+
+PERMISSIVE = {"enabledBackend": "ca-1", "backends": [{"name": "ca-1", "type": "builtin", "mode": "PERMISSIVE"}]}
+
+
+def insight(online: int, total: int, issued: int) -> view.Edit:
+    """What is known of the proxies of service `api`."""
+    counts = serviceinsight.DataplaneStat(total=total, online=online, offline=total - online)
+    service = serviceinsight.Service(dataplanes=counts, issued_backends={"ca-1": issued} if issued else {})
+    spec = serviceinsight.ServiceInsight(services={"api": service})
+    return view.Edit(res.Resource(serviceinsight.KIND, res.Meta("m", "all-services-m"), spec))
+
+
+@pytest.mark.parametrize(
+    ("insights", "ready"),
+    [
+        ([], False),
+        ([insight(2, 2, 1)], False),
+        ([insight(2, 2, 2)], True),
+        ([insight(1, 2, 1)], True),
+        ([insight(2, 2, 2), insight(0, 2, 0)], True),
+        ([insight(2, 2, 2), insight(2, 2, 0)], False),
+        ([insight(0, 2, 2)], True),
+        ([insight(0, 2, 1)], False),
+        ([insight(0, 0, 0)], False),
+    ],
+)
+def test_who_is_ready_for_mutual_tls_where_plaintext_is_allowed(insights: list[view.Edit], ready: bool) -> None:
+    after, _ = base().advance([view.Edit(worlds.a_mesh(mtls=PERMISSIVE)), *insights])
+    assert after.meshes["m"].speaks_tls("api") is ready
+
+
+def test_mutual_tls_that_was_off_begins_anew() -> None:
+    on, off = view.Edit(worlds.a_mesh(mtls=PERMISSIVE)), view.Edit(worlds.a_mesh())
+    after, _ = base().advance([on, insight(1, 1, 1), off, on])
+    assert not after.meshes["m"].speaks_tls("api")
 
 
 @pytest.mark.parametrize(
