@@ -35,6 +35,7 @@ def unknown(folder: Path, text: str) -> list[str]:
                 'did you mean "dpServer.authn.dpProxy.dpToken.validator.publicKeys[1].key"?'
             ],
         ),
+        ("dpServer: {authn: {dpProxy: {dpToken: {validator: {publicKeys: [{kid: a, mesh: b, key: c}]}}}}}", []),
         ("xdsServer: {tolerations: {a: b}}", ['"xdsServer.tolerations" has no effect']),
     ],
 )

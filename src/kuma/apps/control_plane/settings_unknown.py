@@ -36,7 +36,7 @@ _OF_OTHER_PROGRAMS = (
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
 """Variables that Kubernetes sets in every pod for each service of its namespace, `kuma-cp` among them."""
 
-_PUBLIC_KEY = ("kid", "key", "keyFile")
+_PUBLIC_KEY = ("kid", "key", "keyFile", "mesh")
 _ALIKE = 0.8
 """How alike long names have to be: they are by what they share, a prefix or a section."""
 
