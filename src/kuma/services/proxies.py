@@ -290,7 +290,14 @@ class Proxies:
     async def _register(self, key: res.Key, document: Mapping[str, Any]) -> tuple[res.Resource[Any], bool]:
         """Stores what a proxy brought along; whether the Dataplane is its own, rather than another's that it renews."""
         is_own = await self._find(key) is None or await self._is_registered(key)
-        return await self._put(key, document), is_own
+        try:
+            return await self._put(key, document), is_own
+        except asyncio.CancelledError:
+            # The client broke off, and what was being written may be stored: without a session, somebody must remove it.
+            if is_own and key not in self._sessions and not self._is_stopping:
+                self._leaving.setdefault(key, self._now() + self._delay)
+                self._left.set()
+            raise
 
     async def _put(self, key: res.Key, document: Mapping[str, Any]) -> res.Resource[Any]:
         stored = await self._find(key)

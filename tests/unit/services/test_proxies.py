@@ -75,6 +75,25 @@ async def test_a_registered_proxy_leaves_after_the_delay(cp):
     assert not await cp.has_dataplane("web-1")
 
 
+async def test_a_proxy_that_breaks_off_while_it_registers_leaves_nothing_behind(cp, monkeypatch):
+    stored, create = asyncio.Event(), cp.store.create
+
+    async def create_and_wait(*arguments):
+        await create(*arguments)
+        stored.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(cp.store, "create", create_and_wait)
+    connecting = asyncio.create_task(cp.proxies.connect(kit.bringing("web-1"), ""))
+    await stored.wait()
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    assert await cp.has_dataplane("web-1")
+    cp.clock.seconds = 10
+    await cp.proxies.sweep()
+    assert not await cp.has_dataplane("web-1")
+
+
 async def test_a_proxy_that_comes_back_in_time_stays(cp):
     (await cp.proxies.connect(kit.bringing("web-1"), "")).close()
     cp.clock.seconds = 5
