@@ -1,6 +1,6 @@
 """Who answers for a service: the endpoints behind each `kuma.io/service`, and what they speak.
 
-The index is advanced by one proxy at a time; services the proxy has no part in keep their objects.
+The index is advanced by the proxies that changed; services they have no part in keep their objects.
 """
 
 from collections.abc import Mapping
@@ -54,6 +54,10 @@ class _Share:
     endpoint: Endpoint | None
 
 
+Shares = Mapping[str, tuple[_Share, ...]]
+"""What one proxy gives to each service."""
+
+
 def protocol_of(inbound: dataplane.Inbound) -> str:
     """The protocol of an inbound: its field, else its tag, else tcp."""
     return inbound.protocol or inbound.tags.get(labels.PROTOCOL_TAG) or "tcp"
@@ -75,39 +79,38 @@ class EndpointIndex:
         """A service; one that nobody offers is known as `unknown` and has no endpoints."""
         return self.services.get(service) or Service(service)
 
-    def advance(
-        self,
-        before: "res.Resource[dataplane.Dataplane] | None",
-        after: "res.Resource[dataplane.Dataplane] | None",
-    ) -> tuple["EndpointIndex", frozenset[str]]:
-        """The index after one proxy changed, and the services that look different now."""
-        old, new = _shares(before), _shares(after)
-        if old == new:
+    def advance(self, changes: Mapping[str, tuple[Shares, Shares]]) -> tuple["EndpointIndex", frozenset[str]]:
+        """The index after proxies, by name, gave other shares than before, and the services that look different now.
+
+        A service is built once, however many of its proxies changed.
+        """
+        touched: dict[str, dict[str, tuple[_Share, ...]]] = {}
+        for name, (old, new) in changes.items():
+            for service in old.keys() | new.keys():
+                if old.get(service) == new.get(service):
+                    continue
+                own = touched.get(service)
+                if own is None:
+                    own = touched[service] = dict(self._members.get(service, {}))
+                own.pop(name, None)
+                if service in new:
+                    own[name] = new[service]
+        if not touched:
             return self, frozenset()
-        source = after or before
-        assert source is not None
-        name = source.meta.name
         members, services = dict(self._members), dict(self.services)
         changed = set()
-        for service in old.keys() | new.keys():
-            if old.get(service) == new.get(service):
-                continue
-            own = dict(members.get(service, {}))
-            own.pop(name, None)
-            if service in new:
-                own[name] = new[service]
+        for service, own in touched.items():
             built = _service(service, own)
-            members[service] = own
             if built != services.get(service):
                 changed.add(service)
-                services[service] = built
+            members[service], services[service] = own, built
             if not own:
-                del members[service]
-                services.pop(service, None)
+                del members[service], services[service]
         return EndpointIndex(services, members), frozenset(changed)
 
 
-def _shares(resource: "res.Resource[dataplane.Dataplane] | None") -> dict[str, tuple[_Share, ...]]:
+def shares_of(resource: "res.Resource[dataplane.Dataplane] | None") -> Shares:
+    """What a proxy gives, by service; nothing where there is none."""
     networking = resource.spec.networking if resource else None
     if resource is None or networking is None:
         return {}

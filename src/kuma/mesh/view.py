@@ -104,6 +104,7 @@ class WorldView:
         draft = _Draft(dict(self.meshes), self.policy_kinds)
         for edit in edits:
             draft.take(edit)
+        draft.finish()
         touched = Touched(
             frozenset(draft.touched_meshes), frozenset(draft.proxies), frozenset(draft.services), tuple(draft.refused)
         )
@@ -120,6 +121,7 @@ class _Draft:
         self.proxies: set[res.Key] = set()
         self.services: set[tuple[str, str]] = set()
         self.refused: list[tuple[Edit, str]] = []
+        self.moved: dict[str, dict[res.Key, tuple[res.Resource[Any] | None, members.Shares]]] = {}
         self.dirty = False
 
     def take(self, edit: Edit) -> None:
@@ -147,6 +149,7 @@ class _Draft:
         name = edit.resource.meta.name
         if edit.deleted:
             self.dirty = self.meshes.pop(name, None) is not None or self.dirty
+            self.moved.pop(name, None)
             self.touched_meshes.add(name)
             return
         before = self.meshes.get(name)
@@ -159,22 +162,30 @@ class _Draft:
         self.touched_meshes.add(name)
 
     def _dataplane(self, edit: Edit) -> None:
+        """Notes a proxy; `finish` moves all of them at once, so that a thousand cost little more than one."""
         key = edit.resource.key
-        view = self.meshes.get(key.mesh)
-        if view is None:
-            return
-        before = view.dataplanes.get(key.name)
-        after = None if edit.deleted else edit.resource
-        dataplanes = dict(view.dataplanes)
-        if after is None:
-            dataplanes.pop(key.name, None)
-        else:
-            dataplanes[key.name] = after
-        index, services = view.endpoints.advance(before, after)
-        self._put(replace(view, dataplanes=dataplanes, endpoints=index))
-        self.services.update((key.mesh, service) for service in services)
-        if before is None or after is None or (before.spec, before.meta.labels) != (after.spec, after.meta.labels):
-            self.proxies.add(key)
+        if key.mesh in self.meshes:
+            after = None if edit.deleted else edit.resource
+            self.moved.setdefault(key.mesh, {})[key] = (after, members.shares_of(after))
+
+    def finish(self) -> None:
+        """Takes in the proxies that were noted."""
+        for mesh_name, moved in self.moved.items():
+            view = self.meshes[mesh_name]
+            dataplanes = dict(view.dataplanes)
+            changes = {}
+            for key, (after, shares) in moved.items():
+                before = dataplanes.get(key.name)
+                if after is None:
+                    dataplanes.pop(key.name, None)
+                else:
+                    dataplanes[key.name] = after
+                changes[key.name] = (members.shares_of(before), shares)
+                if not _is_alike(before, after):
+                    self.proxies.add(key)
+            index, services = view.endpoints.advance(changes)
+            self._put(replace(view, dataplanes=dataplanes, endpoints=index))
+            self.services.update((mesh_name, service) for service in services)
 
     def _policy(self, edit: Edit) -> None:
         key = edit.resource.key
@@ -198,6 +209,13 @@ class _Draft:
         self._put(replace(view, tls_ready=ready))
         if view.is_permissive:
             self.services.update((view.name, service) for service in ready ^ view.tls_ready)
+
+
+def _is_alike(before: res.Resource[Any] | None, after: res.Resource[Any] | None) -> bool:
+    """Whether proxies are configured alike."""
+    if before is None or after is None:
+        return before is after
+    return (before.spec, before.meta.labels) == (after.spec, after.meta.labels)
 
 
 def _ready(view: MeshView, insight: serviceinsight.ServiceInsight) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kuma.mesh import view
+from kuma.mesh import endpoints, view
 from kuma.resources import resource as res
 from kuma.resources.kinds import serviceinsight
 from tests.kit import worlds
@@ -52,6 +52,34 @@ def test_what_did_not_change_is_the_same_object() -> None:
     after, _ = before.advance([view.Edit(worlds.a_permission("p", ({}, "Allow")))])
     assert after.meshes["m"].endpoints is before.meshes["m"].endpoints
     assert after.meshes["m"].dataplanes is before.meshes["m"].dataplanes
+
+
+def test_a_service_is_built_once_however_many_proxies_join_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    built, build = [], endpoints._service
+    monkeypatch.setattr(endpoints, "_service", lambda name, own: (built.append(name), build(name, own))[1])
+    joining = [view.Edit(worlds.a_dataplane(f"api-{at}", "api", address=f"192.168.1.{at}")) for at in range(2, 50)]
+    after, touched = base().advance(joining)
+    assert len(after.meshes["m"].endpoints.of("api").endpoints) == 49
+    assert len(touched.proxies) == 48
+    assert built.count("api") == 2  # once for `base`
+
+
+def test_the_last_change_of_a_proxy_counts() -> None:
+    one, two = worlds.a_dataplane("api-2", "api", address="192.168.0.3"), worlds.a_dataplane("api-2", "new")
+    after, touched = base().advance([view.Edit(one), view.Edit(one, deleted=True), view.Edit(two)])
+    assert touched.services == {("m", "new")}
+    assert after.meshes["m"].dataplanes["api-2"] is two
+    same, nothing = base().advance([view.Edit(one), view.Edit(one, deleted=True)])
+    assert not nothing
+    assert "api-2" not in same.meshes["m"].dataplanes
+
+
+def test_proxies_of_a_mesh_made_anew_are_those_that_came_after() -> None:
+    mesh, old, new = worlds.a_mesh(), worlds.a_dataplane("old", "api"), worlds.a_dataplane("new", "api")
+    edits = [view.Edit(old), view.Edit(mesh, deleted=True), view.Edit(mesh), view.Edit(new)]
+    after, _ = base().advance(edits)
+    assert list(after.meshes["m"].dataplanes) == ["new"]
+    assert len(after.meshes["m"].endpoints.of("api").endpoints) == 1
 
 
 def test_nothing_of_a_deleted_mesh_remains() -> None:
