@@ -27,6 +27,7 @@ from kuma.servers.rest import (
     inspection,
     intake,
     items,
+    openapi,
     relations,
     replies,
     resources,
@@ -98,14 +99,32 @@ def build(deps: Deps) -> "RestApp":
     )
     inspection.InspectionEndpoints(deps.manager, deps.permits, known, deps.inspector, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
+    routes.add("GET", "/openapi.json", calls.Endpoint(_description(deps, routes), ""))
     return RestApp(deps, routes)
+
+
+def _description(deps: Deps, routes: calls.Routes) -> calls.Answer:
+    """Answers with the OpenAPI document, which is made when somebody first asks for it."""
+
+    @functools.cache
+    def rendered() -> bytes:
+        version = deps.about.version
+        return replies.json_bytes(
+            openapi.build_document(deps.manager.catalog, routes, version, deps.settings.base_path)
+        )
+
+    async def answer(call: calls.Call) -> replies.Reply:
+        return replies.Reply(200, replies.JSON, (rendered(), b"\n"))
+
+    return answer
 
 
 class RestApp:
     """Callable by any ASGI server."""
 
     def __init__(self, deps: Deps, routes: calls.Routes) -> None:
-        self._routes = routes
+        self.routes = routes
+        """Everything that is served."""
         self._settings = deps.settings
         self._base_path = "/" + deps.settings.base_path.strip("/")
         self._on_answer = deps.on_answer
@@ -122,7 +141,7 @@ class RestApp:
             raise ValueError(f"this application does not speak {scope['type']}")
         headers = dict(scope["headers"])
         path = self._own_path(scope["path"])
-        found = self._routes.find(path) if path is not None else None
+        found = self.routes.find(path) if path is not None else None
         try:
             reply = await self._answer(scope, headers, found, receive)
         except intake.ClientGone:
@@ -140,7 +159,7 @@ class RestApp:
     def route_of(self, path: str) -> str:
         """The template of the route that serves a path; empty where nothing does."""
         own = self._own_path(path)
-        found = self._routes.find(own) if own is not None else None
+        found = self.routes.find(own) if own is not None else None
         return found.template if found else ""
 
     def _own_path(self, path: str) -> str | None:

@@ -35,7 +35,7 @@ class InsightEndpoints:
         if self._manager.catalog.find(serviceinsight.KIND.name) is not None:
             for listed in ("/meshes/{mesh}/service-insights", "/service-insights"):
                 routes.add("GET", listed, calls.Endpoint(self._list_services, "Could not list resources"))
-            single = "/meshes/{mesh}/service-insights/{service}"
+            single = "/meshes/{mesh}/service-insights/{name}"
             routes.add("GET", single, calls.Endpoint(self._read_service, "Could not retrieve a resource"))
         routes.add("GET", "/global-insight", calls.Endpoint(self._sums, "Could not retrieve insights"))
         routes.add("GET", "/global-insights", calls.Endpoint(self._legacy_sums, "Could not retrieve insights"))
@@ -61,7 +61,7 @@ class InsightEndpoints:
         return items.list_reply(page.total, rendered, params.next_url(call.url, call.query, page.next_offset))
 
     async def _read_service(self, call: calls.Call) -> replies.Reply:
-        mesh, service = call.path["mesh"], call.path["service"]
+        mesh, service = call.path["mesh"], call.path["name"]
         found = await self._manager.get(serviceinsight.KIND, mesh, f"all-services-{mesh}", call.user)
         stats = found.spec.services.get(service)
         if stats is None:

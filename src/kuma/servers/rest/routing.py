@@ -51,6 +51,10 @@ class Routes(Generic[H]):
         node.names, node.template = tuple(names), template
         node.handlers[method] = handler
 
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Every method and template that is served, sorted by template."""
+        return iter([(method, template) for template, method in sorted(_served(self._root))])
+
     def find(self, path: str) -> Found[H] | None:
         """What is served at `path`, or None where nothing is."""
         segments = _segments(path)
@@ -58,6 +62,12 @@ class Routes(Generic[H]):
             if node.handlers:
                 return Found(node.template, dict(zip(node.names, values, strict=True)), node.handlers)
         return None
+
+
+def _served(node: _Node[H]) -> Iterator[tuple[str, str]]:
+    yield from ((node.template, method) for method in node.handlers)
+    for each in (*node.literals.values(), *filter(None, (node.parameter,))):
+        yield from _served(each)
 
 
 def _segments(path: str) -> list[str]:
