@@ -47,8 +47,10 @@ class Compiler(compile.Compiler):
     """A real compiler that cannot build the outbounds of one service."""
 
     broken = ""
+    shapes = 0
 
     def shape(self, picture: Any, subject: Any, before: compile.Shape | None = None) -> compile.Shape:
+        self.shapes += 1
         outbounds = subject.spec.networking.outbound
         if self.broken and any(each.tags["kuma.io/service"] == self.broken for each in outbounds):
             raise ValueError("cannot be built")
@@ -132,6 +134,23 @@ async def test_a_new_endpoint_reaches_those_who_call_it(world):
         assert b"10.9.9.9" not in endpoints(await next_snapshot(feed), "api")
         await world.put_proxy("api", address="10.9.9.9")
         assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+
+
+async def test_a_permission_leaves_outbounds_alone(world):
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        before = await next_snapshot(feed)
+        made = world.compiler.shapes
+        everybody = {"kind": "Mesh"}
+        entry = {"targetRef": everybody, "default": {"action": "Allow"}}
+        spec = {"targetRef": everybody, "from": [entry]}
+        await world.put({"type": "MeshTrafficPermission", "mesh": "default", "name": "p", "spec": spec})
+        after = await next_snapshot(feed)
+        assert after.of(xds.LISTENER).own != before.of(xds.LISTENER).own
+        assert after.of(xds.LISTENER).shared is before.of(xds.LISTENER).shared
+        assert world.compiler.shapes == made
 
 
 async def test_a_proxy_whose_certificate_cannot_be_renewed_still_learns_of_endpoints(world):
