@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kuma.base import labels
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
@@ -16,7 +15,6 @@ UNIFIED_NAMING = "feature-unified-resource-naming"
 REUSE_PORT = "feature-reuse-port"
 BIND_OUTBOUNDS = "feature-bind-outbounds"
 STRICT_INBOUND_PORTS = "feature-strict-inbound-ports"
-READINESS_SOCKET = "feature-readiness-unix-socket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +111,3 @@ def _flow(value: object) -> int:
     if not isinstance(value, Mapping) or value.get("enabled") is False:
         return 0
     return _integer(value.get("port"))
-
-
-def service_of(tags: Mapping[str, str]) -> str:
-    """The value of `kuma.io/service`; empty where there is none."""
-    return tags.get(labels.SERVICE_TAG, "")
