@@ -18,7 +18,7 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, serviceinsight
 from kuma.services import admin_certificates, cas, identities, metrics, publisher
-from kuma.store import memory
+from kuma.store import memory, protocol
 
 CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, serviceinsight.KIND, permissions.POLICY.kind])
 
@@ -65,7 +65,7 @@ class World:
     """A publisher on a store in memory, and what tests change in it."""
 
     def __init__(self) -> None:
-        self.store = memory.MemoryStore(clock)
+        self.store = memory.MemoryStore(clock, window=8)
         self.identities = Identities(self.store)
         self.compiler = Compiler([permissions.POLICY])
         certificates = admin_certificates.AdminCertificates(self.store, clock)
@@ -234,3 +234,35 @@ async def test_a_shape_that_cannot_be_built_stops_no_other_proxy(world, monkeypa
         world.compiler.broken = ""
         await world.put_proxy("bad", address="10.7.7.7")
         assert b"10.7.7.7" in endpoints(await next_snapshot(odd), "bad")
+
+
+async def test_what_goes_while_changes_are_missed_is_gone(world):
+    """Also what was heard of and not looked at before so much happened at once that the rest was missed."""
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web", "api")
+    async with world.running():
+        world.identities.may_answer.clear()
+        feed = world.attach("web")
+        async with asyncio.timeout(5):
+            await world.identities.asked.wait()
+        await world.put_proxy("api", address="10.8.8.8")
+        ghost = await world.store.get(res.Key("Dataplane", "default", "api"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert world.publisher._edits
+        many = [protocol.Change(protocol.Op.DELETED, ghost)]
+        for number in range(20):
+            other = res.Resource(dataplane.KIND, res.Meta("default", f"p-{number}"), dataplane.Dataplane())
+            many += [
+                protocol.Change(protocol.Op.CREATED, other, owner=MESH),
+                protocol.Change(protocol.Op.DELETED, other),
+            ]
+        await world.store.apply(many[:4])
+        for change in many[4:]:
+            world.store._feed.publish(world.store._image.apply([change]))
+        await world.put_proxy("api-2", address="10.9.9.9")
+        world.identities.may_answer.set()
+        await next_snapshot(feed)
+        await world.put_proxy("last")
+        await next_snapshot(world.attach("last"))
+        assert sorted(world.publisher.world.meshes["default"].dataplanes) == ["api-2", "last", "web"]
