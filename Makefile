@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e conformance bench format openapi lock clean
+.PHONY: help demo test check e2e conformance bench format openapi crds lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,6 +49,9 @@ format: $(DEV) ## formats the code
 
 openapi: $(DEV) ## writes docs/openapi.json again
 	$(BIN)/python -m tests.kit.openapi
+
+crds: $(DEV) ## writes deploy/crds again
+	$(BIN)/python -m tests.kit.crds
 
 lock: $(DEV) ## pins the dependencies of pyproject.toml again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url pyproject.toml --extra build --extra postgres -o requirements.lock

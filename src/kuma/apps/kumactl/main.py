@@ -21,6 +21,7 @@ _COMMANDS = (
     ("get", "Show resources", "get", "COMMAND"),
     ("help", "Help about any command", "help", "COMMAND"),
     ("inspect", "Show resources with what is known about their state", "inspect", "COMMAND"),
+    ("install", "Print what Kubernetes needs to run the mesh", "install", "COMMAND"),
     ("version", "Print versions", "version", "COMMAND"),
 )
 

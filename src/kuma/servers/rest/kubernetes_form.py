@@ -6,13 +6,10 @@ Source: Kuma's HTTP API; labels other than the mesh stay behind, as there.
 from typing import Any
 
 from kuma.base import gotext, labels
-from kuma.resources import codec
+from kuma.resources import codec, crds
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 
-_NAMESPACED = frozenset(
-    {"Dataplane", "DataplaneInsight", "ZoneEgress", "ZoneEgressInsight", "ZoneIngress", "ZoneIngressInsight"}
-)
 _SECRET_TYPES = {"Secret": "system.kuma.io/secret", "GlobalSecret": "system.kuma.io/global-secret"}
 
 
@@ -23,7 +20,7 @@ def document(resource: res.Resource[Any], namespace: str) -> dict[str, Any]:
     is_secret = kind.name in _SECRET_TYPES
     created = meta.creation_time.replace(microsecond=0)
     metadata: dict[str, Any] = {"name": meta.name}
-    if is_new or is_secret or kind.name in _NAMESPACED:
+    if is_secret or crds.is_namespaced(kind):
         metadata["namespace"] = namespace
     metadata["creationTimestamp"] = gotext.format_time(created) if created != res.ZERO_TIME else None
     if meta.mesh and (is_new or is_secret):
