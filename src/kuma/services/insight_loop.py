@@ -6,7 +6,8 @@ with one listing.
 """
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,8 +47,10 @@ class InsightLoop:
         interval: float = 1.0,
         dns_domain: str = "mesh",
         vip_port: int = 80,
+        measured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`interval` is the time in seconds for which changes are gathered before insights are written."""
+        """`interval` is the time in seconds for which changes are gathered before insights are written; `measured`
+        is entered around every round of writing."""
         self._store = store
         self._interval = interval
         self._address = (dns_domain, vip_port)
@@ -56,6 +59,7 @@ class InsightLoop:
         self._meshes: dict[str, _MeshState] = {}
         self._due: set[str] = set()
         self._wake = asyncio.Event()
+        self._measured = measured
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
@@ -105,8 +109,11 @@ class InsightLoop:
 
     async def _write_due(self) -> None:
         due, self._due = self._due, set()
-        for name in sorted(due):
-            await self._write(name)
+        if not due:
+            return
+        with self._measured():
+            for name in sorted(due):
+                await self._write(name)
 
     def _take(self, op: protocol.Op, resource: AnyResource) -> bool:
         """Notes a change; whether an insight may differ now."""

@@ -63,5 +63,6 @@ class MeasuredStore:
 
 async def count_resources(store: protocol.Store, catalog: catalogs.Catalog, metrics: metering.Metrics) -> None:
     """Sets `resources_count` for every kind; called before a scrape."""
-    for kind in catalog:
-        metrics.resources(kind.name, len(await store.list(kind)))
+    with metrics.loop("store_counter"):
+        for kind in catalog:
+            metrics.resources(kind.name, len(await store.list(kind)))

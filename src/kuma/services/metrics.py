@@ -84,8 +84,12 @@ class HttpMetrics:
 class DiscoveryMetrics:
     """Streams of one kind (`xds`, `hds`): how many, what they asked, what they got, how long making it took."""
 
-    def __init__(self, prefix: str, zone: str, registry: prometheus_client.CollectorRegistry) -> None:
+    def __init__(
+        self, prefix: str, zone: str, registry: prometheus_client.CollectorRegistry, *, by_type: bool = True
+    ) -> None:
+        """`by_type`: requests and responses are told apart by what they are about, as Kuma does for `xds` alone."""
         self._zone = zone
+        self._by_type = by_type
         self._streams = prometheus_client.Gauge(
             f"{prefix}_streams_active", "Streams that are open.", ("zone",), registry=registry
         ).labels(zone)
@@ -93,10 +97,16 @@ class DiscoveryMetrics:
             f"{prefix}_generation", "Seconds to make a configuration.", ("zone",), registry=registry, buckets=FAST
         ).labels(zone)
         self._errors = Counter(f"{prefix}_generation_errors", "Configurations that could not be made.", ("zone",))
+        of_request, of_response = ("confirmation", "type_url", "zone"), ("type_url", "zone")
+        own = ("zone",)
         self._requests = Counter(
-            f"{prefix}_requests_received", "Requests, by what they confirm.", ("confirmation", "type_url", "zone")
+            f"{prefix}_requests_received", "Requests, by what they confirm.", of_request if by_type else own
         )
-        self._responses = Counter(f"{prefix}_responses_sent", "Responses.", ("type_url", "zone"))
+        self._responses = Counter(f"{prefix}_responses_sent", "Responses.", of_response if by_type else own)
+        self._errors.add(zone, amount=0)
+        if not by_type:
+            self._requests.add(zone, amount=0)
+            self._responses.add(zone, amount=0)
         for each in (self._errors, self._requests, self._responses):
             registry.register(each)
 
@@ -124,11 +134,11 @@ class DiscoveryMetrics:
 
     def request(self, type_url: str, confirmation: str) -> None:
         """A request arrived; `confirmation` is ACK, NACK or NONE (a first one)."""
-        self._requests.add(confirmation, type_url, self._zone)
+        self._requests.add(*((confirmation, type_url) if self._by_type else ()), self._zone)
 
     def response(self, type_url: str) -> None:
         """A response was handed to the stream."""
-        self._responses.add(type_url, self._zone)
+        self._responses.add(*((type_url,) if self._by_type else ()), self._zone)
 
 
 class Metrics:
@@ -138,7 +148,7 @@ class Metrics:
         self.registry = registry
         self.zone = zone
         self.xds = DiscoveryMetrics("xds", zone, registry)
-        self.hds = DiscoveryMetrics("hds", zone, registry)
+        self.hds = DiscoveryMetrics("hds", zone, registry, by_type=False)
         self.api_server = HttpMetrics("api_server", zone, registry)
         self.dp_server = HttpMetrics("dp_server", zone, registry)
         self._delivery = prometheus_client.Histogram(
@@ -162,6 +172,13 @@ class Metrics:
         ).labels(zone)
         self._refused = Counter(
             "kuma_refused_inputs_total", "Input that a boundary refused.", ("boundary", "reason", "zone")
+        )
+        self._insights = prometheus_client.Histogram(
+            "insights_resyncer_event_time_processing",
+            "Seconds to bring insights up to date after a change.",
+            ("reason", "result", "zone"),
+            registry=registry,
+            buckets=FAST,
         )
         self._lines = Counter("kuma_cp_log_lines_total", "Lines logged.", ("level", "logger", "zone"))
         registry.register(self._refused)
@@ -208,6 +225,13 @@ class Metrics:
             yield
         finally:
             histogram.labels(self.zone).observe(time.perf_counter() - started)
+
+    @contextlib.contextmanager
+    def insight_round(self) -> Iterator[None]:
+        """Times one round of insights, in which something was due."""
+        started = time.perf_counter()
+        yield
+        self._insights.labels("event", "changed", self.zone).observe(time.perf_counter() - started)
 
     def refused(self, boundary: str, reason: str) -> None:
         """A boundary (rest, xds, hds, bootstrap, tls ...) refused input. `reason` is one of a few fixed words."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import prometheus_client
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from google.rpc import status_pb2
@@ -11,6 +12,7 @@ from google.rpc import status_pb2
 from kuma.base import errors
 from kuma.servers import xds
 from kuma.servers.xds import ads, intake
+from kuma.services import metrics
 from kuma.transport import stream
 from tests.kit import control_plane as kit
 from tests.protocol.xds import calls
@@ -27,9 +29,17 @@ class World:
     def __init__(self, cp: kit.ControlPlane) -> None:
         self.cp = cp
         self.refused: list[str] = []
+        self.measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "z")
         cp.publisher.initial = snapshot(**CONTENT)
         self.handlers = xds.build(
-            xds.Deps(cp.proxies, "cp-1", refused=self.refused.append, now=cp.clock.steady, backoff=0.01)
+            xds.Deps(
+                cp.proxies,
+                "cp-1",
+                refused=self.refused.append,
+                now=cp.clock.steady,
+                backoff=0.01,
+                ads=self.measured.xds,
+            )
         )
 
     @asynccontextmanager
@@ -75,6 +85,26 @@ async def test_a_whole_dialogue(world):
         assert (status.cds.responses_sent, status.cds.responses_acknowledged) == (2, 1)
     assert not feed.is_attached
     assert not (await world.cp.insight("web-1")).is_online
+
+
+async def test_streams_and_what_goes_over_them_are_counted(world):
+    def counted(name: str, **labels: str) -> float | None:
+        return world.measured.registry.get_sample_value(name, {"zone": "z", **labels})
+
+    async with world.call() as call:
+        call.says(calls.request("cds", node=calls.node()))
+        first = await call.hears()
+        assert counted("xds_streams_active") == 1
+        call.says(calls.request("cds", response_nonce=first.nonce))
+        call.says(discovery_pb2.DiscoveryRequest(type_url="made-up"))
+        call.says(calls.request("lds"))
+        await call.hears()
+    assert counted("xds_streams_active") == 0
+    cds = SHORT["cds"]
+    assert counted("xds_requests_received", type_url=cds, confirmation="NONE") == 1
+    assert counted("xds_requests_received", type_url=cds, confirmation="ACK") == 1
+    assert counted("xds_requests_received", type_url="other", confirmation="NONE") == 1
+    assert counted("xds_responses_sent", type_url=cds) == 1
 
 
 async def test_delta(world):

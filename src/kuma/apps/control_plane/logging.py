@@ -52,6 +52,8 @@ class Levels:
     def __init__(self, level: str = "info") -> None:
         self._base = _checked(level)
         self._overrides: dict[str, str] = {}
+        self.on_line: LineHook | None = None
+        """Told of every line written, once there is somebody who counts."""
 
     def overrides(self) -> Mapping[str, str]:
         """The components with a level of their own."""
@@ -125,8 +127,9 @@ def configure(
             raise structlog.DropEvent
         if component:
             event["logger"] = component
-        if on_line is not None:
-            on_line(method, component)
+        for told in (on_line, levels.on_line):
+            if told is not None:
+                told(method, component)
         return event
 
     structlog.configure(

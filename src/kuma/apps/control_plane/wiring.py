@@ -116,6 +116,7 @@ class ControlPlane:
             origin_label_checked=not zone.disable_origin_label_validation,
         )
         self.metrics = metrics.Metrics(prometheus_client.CollectorRegistry(), zone.name)
+        levels.on_line = self.metrics.logged
         self.catalog = enabled_kinds(settings)
         opened = opening.open_store(settings.store, self.catalog, self.instance_id)
         self.store = measured_store.MeasuredStore(opened.store, self.metrics)
@@ -183,6 +184,7 @@ class ControlPlane:
             self.catalog,
             dns_domain=self.settings.dns_server.domain,
             vip_port=self.settings.dns_server.service_vip_port,
+            measured=self.metrics.insight_round,
         )
 
     def _build_publishing(self) -> None:
@@ -353,6 +355,8 @@ class ControlPlane:
             health=self._health() if self.settings.dp_server.hds.enabled else None,
             refused=lambda reason: self.metrics.refused("xds", reason),
             backoff=self.settings.xds_server.nack_backoff * _SECONDS,
+            ads=self.metrics.xds,
+            hds=self.metrics.hds,
         )
 
     def _health(self) -> xds_deps.Health:

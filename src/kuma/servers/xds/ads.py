@@ -29,6 +29,9 @@ REMEMBERED = 100_000
 WORDS = 8192
 """Characters of a rejection that are kept: it is logged, stored and searched for names."""
 
+_COUNTED = frozenset({xds.CLUSTER, xds.ENDPOINT, xds.LISTENER, xds.ROUTE, xds.SECRET, xds.RUNTIME})
+"""Types whose requests are counted each for itself."""
+
 _AGGREGATED = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 _SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/"
 
@@ -49,7 +52,8 @@ def handlers(deps: needs.Deps) -> Mapping[str, stream.Handler]:
 
     def handler(variant: Variant) -> stream.Handler:
         async def serve(call: stream.GrpcStream) -> None:
-            await _serve(call, variant, shared, deps)
+            with deps.ads.stream():
+                await _serve(call, variant, shared, deps)
 
         return serve
 
@@ -154,7 +158,10 @@ class _Conversation:
             self._refuse(stream.Status.INVALID_ARGUMENT, "type URL is required for ADS")
         if self._variant.only and type_url != self._variant.only:
             self._refuse(stream.Status.INVALID_ARGUMENT, f"only {self._variant.only} is served here")
-        self._inbox.append(self._variant.request(message, type_url))
+        request = self._variant.request(message, type_url)
+        counted = type_url if type_url in _COUNTED else "other"  # a client must not make up series
+        self._deps.ads.request(counted, "NACK" if request.error else "ACK" if request.nonce else "NONE")
+        self._inbox.append(request)
 
     def _refuse(self, status: stream.Status, text: str) -> None:
         self._deps.refused("invalid")
@@ -192,6 +199,7 @@ class _Conversation:
             for response in self._states.flush(now()):
                 await self._call.send(response.parts())
                 self._session.sent(response.type_url)
+                self._deps.ads.response(response.type_url)
             if is_over:
                 return
             await self._pause()

@@ -1,6 +1,7 @@
 """What this server needs from the rest of the control plane."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -76,6 +77,39 @@ class Health:
     report: Callable[[res.Key, Mapping[int, bool]], Awaitable[object]]
 
 
+class Measured(Protocol):
+    """Counts streams of one kind and what goes over them."""
+
+    def stream(self) -> contextlib.AbstractContextManager[None]:
+        """Entered while a stream is open."""
+        ...
+
+    def request(self, type_url: str, confirmation: str) -> None:
+        """A request came: ACK, NACK, or NONE for one that confirms nothing."""
+        ...
+
+    def response(self, type_url: str) -> None:
+        """A response went out."""
+        ...
+
+
+class _Unmeasured:
+    """Where nobody counts."""
+
+    def stream(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def request(self, type_url: str, confirmation: str) -> None:
+        return
+
+    def response(self, type_url: str) -> None:
+        return
+
+
+UNMEASURED: Measured = _Unmeasured()
+"""The counter where nobody counts."""
+
+
 def _ignore(reason: str) -> None:
     """The observer where nobody counts."""
 
@@ -94,3 +128,5 @@ class Deps:
     refused: Callable[[str], None] = _ignore
     now: Callable[[], float] = time.monotonic
     backoff: float = machine.BACKOFF
+    ads: Measured = UNMEASURED
+    hds: Measured = UNMEASURED

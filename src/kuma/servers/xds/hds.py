@@ -28,7 +28,8 @@ def handlers(deps: needs.Deps) -> Mapping[str, stream.Handler]:
     async def serve(call: stream.GrpcStream) -> None:
         assert deps.health is not None, "without settings there is no such handler"
         try:
-            await _serve(call, deps, deps.health)
+            with deps.hds.stream():
+                await _serve(call, deps, deps.health)
         except ConnectionError:
             return  # the client is gone, and with it everything there was to say
 
@@ -39,6 +40,7 @@ async def _serve(call: stream.GrpcStream, deps: needs.Deps, settings: needs.Heal
     raw = await intake.first(call, deps)
     if raw is None:
         return
+    deps.hds.request("", "NONE")
     first = intake.parse(_request, raw, deps)
     node = intake.node_of(first.health_check_request.node)
     dataplane = await intake.admitted(deps.proxies.dataplane_for, call, node, deps)
@@ -49,10 +51,12 @@ async def _serve(call: stream.GrpcStream, deps: needs.Deps, settings: needs.Heal
         wanted = checks.SerializeToString(deterministic=True)
         if wanted != asked:
             await call.send([wanted])
+            deps.hds.response("")
             asked = wanted
         raw = await call.receive()
         if raw is None:
             return
+        deps.hds.request("", "NONE")
         reported = reported_health(intake.parse(_request, raw, deps).endpoint_health_response)
         ports = health.healthy_ports(dataplane.spec, reported)
         if ports:
