@@ -19,6 +19,7 @@ import structlog
 from kuma.base import errors
 from kuma.security import access, users
 from kuma.servers.rest import (
+    attachments,
     calls,
     control_plane,
     cors,
@@ -93,6 +94,7 @@ def build(deps: Deps) -> "RestApp":
     shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), settings.system_namespace)
     shown.add_to(routes)
     relations.RelationEndpoints(deps.manager).add_to(routes)
+    attachments.AttachmentEndpoints(deps.manager).add_to(routes)
     insights.InsightEndpoints(deps.manager, deps.clock, settings.dns_domain, settings.vip_port).add_to(routes)
     control_plane.ControlPlaneEndpoints(deps.about, deps.effective_config, deps.permits, deps.manager, shown).add_to(
         routes

@@ -65,6 +65,18 @@ SCHEMAS: Mapping[str, Schema] = {
         labels={"type": "object", "additionalProperties": _TEXT},
     ),
     "References": _object(("items", "total"), items=_list_of(_ref("Reference")), next=_TEXT, total=_COUNT),
+    "Attached": _object(
+        ("items", "total"),
+        total=_COUNT,
+        items=_list_of(
+            _object(
+                ("kind", "dataplane", "attachments"),
+                kind=_TEXT,
+                dataplane=_object(mesh=_TEXT, name=_TEXT),
+                attachments=_list_of(_object(("type",), type=_TEXT, name=_TEXT, service=_TEXT)),
+            )
+        ),
+    ),
     "Proxies": _object(
         ("items", "total"),
         total=_COUNT,
@@ -170,6 +182,7 @@ PAGES: Mapping[tuple[str, str], Page] = {
         ("shadow", "include"),
     ),
     ("GET", f"{_DATAPLANE}/_layout"): Page("Inbounds, outbounds and listeners of a proxy.", _OBJECT, "Dataplane"),
+    ("GET", f"{_DATAPLANE}/policies"): Page("The policies of a proxy by the place they hold in.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/_policies"): Page("The policies of a proxy.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/{{operation}}"): Page(
         "What a proxy's Envoy says: `xds`, `stats` or `clusters`.", _TEXT, "Dataplane", media_type="text/plain"
