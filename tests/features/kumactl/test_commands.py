@@ -57,6 +57,17 @@ def test_apply_writes_nothing_when_one_document_is_broken(stub: rest_stub.Stub, 
     assert not [each for each in stub.requests if each[0] == "PUT"]
 
 
+def test_apply_tells_how_many_were_written_when_the_server_refuses_one(stub: rest_stub.Stub, call: Call) -> None:
+    stub.canned["/meshes/default/meshtrafficpermissions/b"] = (500, {"title": "Broken", "detail": "by test"})
+    done = call("apply", "-f", "-", stdin="---\n".join(PERMISSION.format(name=name) for name in "abc"))
+    assert done.code == 1
+    assert done.out == 'resource type="MeshTrafficPermission" mesh="default" name="a" Created\n'
+    assert done.err == (
+        "1 of 3 resources were applied, the others are as they were\n"
+        'Error: resource type="MeshTrafficPermission" mesh="default" name="b": failed server side: Broken (by test)\n'
+    )
+
+
 def test_apply_names_the_line_of_broken_yaml(call: Call) -> None:
     done = call("apply", "-f", "-", stdin="a: [b\n")
     assert done.err.startswith(

@@ -48,12 +48,17 @@ def _apply(call: grammar.Invocation) -> None:
         return
     plane = session.connect_checked(call)
     progress = session.Progress("applying", len(wanted))
+    applied = 0
     try:
-        for done, each in enumerate(wanted, start=1):
-            progress.step(done)
+        for each in wanted:
+            progress.step(applied + 1)
             _put(plane, each)
+            applied += 1
     finally:
         progress.end()
+        if applied < len(wanted) > 1:
+            # Before the error, which names the document that was refused.
+            click.echo(f"{applied} of {len(wanted)} resources were applied, the others are as they were", err=True)
 
 
 def _pieces(call: grammar.Invocation) -> tuple[list[sources.Piece], list[str]]:
