@@ -41,9 +41,6 @@ class Stage(enum.IntEnum):
 
     AUTHORIZATION = 100
     STATISTICS = 200
-    FAULT = 300
-    RATE_LIMIT = 400
-    LAST = 1000
 
 
 @dataclass(slots=True)

@@ -50,7 +50,6 @@ class ProxyFacts:
     admin: Admin = Admin()
     redirect: Redirect = Redirect()
     ipv6: bool = True
-    workdir: str = ""
 
     @property
     def spec(self) -> dataplane.Dataplane:
@@ -79,7 +78,6 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         admin=admin if _integer(metadata.get("dataplane.admin.port")) else Admin(),
         redirect=_redirect(resource.spec, metadata.get("transparentProxy")),
         ipv6=metadata.get("ipv6Enabled") is not False,
-        workdir=str(metadata.get("workdir") or ""),
     )
 
 

@@ -165,7 +165,7 @@ def _number(value: Any, proto: bool) -> Any:
     try:
         return int(value)
     except ValueError:
-        pass
+        pass  # a fraction or an exponent, perhaps
     try:
         return float(value)
     except ValueError:
