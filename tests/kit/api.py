@@ -13,7 +13,7 @@ from kuma.resources import builtin, codec
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.security import access
-from kuma.servers.rest import app, control_plane
+from kuma.servers.rest import app, control_plane, envoy_admin
 from kuma.services import (
     dataplane_rules,
     defaults,
@@ -56,16 +56,16 @@ class Inspector:
 class Envoys:
     """Answers for every Envoy, saying what it was asked."""
 
-    async def config_dump(self, dataplane: res.Resource[Any], include_eds: bool = False, port: int = 0) -> bytes:
-        return json.dumps({"name": dataplane.meta.name, "eds": include_eds, "port": port}).encode()
+    async def config_dump(self, proxy: envoy_admin.Proxy, include_eds: bool = False, port: int = 0) -> bytes:
+        return json.dumps({"name": proxy.meta.name, "eds": include_eds, "port": port}).encode()
 
     async def stats(
-        self, dataplane: res.Resource[Any], as_json: bool = False, port: int = 0, used_only: bool = False
+        self, proxy: envoy_admin.Proxy, as_json: bool = False, port: int = 0, used_only: bool = False
     ) -> bytes:
-        return f"stats of {dataplane.meta.name}, json {as_json}, used only {used_only}".encode()
+        return f"stats of {proxy.meta.name}, json {as_json}, used only {used_only}".encode()
 
-    async def clusters(self, dataplane: res.Resource[Any], as_json: bool = False, port: int = 0) -> bytes:
-        return f"clusters of {dataplane.meta.name}, json {as_json}".encode()
+    async def clusters(self, proxy: envoy_admin.Proxy, as_json: bool = False, port: int = 0) -> bytes:
+        return f"clusters of {proxy.meta.name}, json {as_json}".encode()
 
 
 @dataclass

@@ -14,7 +14,7 @@ import httptools
 
 from kuma.base import errors
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane as dataplanes
+from kuma.resources.kinds import dataplane, zoneegress, zoneingress
 from kuma.security import keys, redaction
 from kuma.services import admin_certificates
 
@@ -26,6 +26,8 @@ MAX_ANSWER = 64 * 1024 * 1024
 """Bytes. A config dump of a proxy with a thousand clusters is about 10 MB."""
 
 _CHUNK = 256 * 1024
+
+Proxy = res.Resource[dataplane.Dataplane] | res.Resource[zoneingress.ZoneIngress] | res.Resource[zoneegress.ZoneEgress]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class _Answer:
 
 
 class EnvoyAdmin:
-    """Reads from proxies. `default_port` is used by Dataplanes that do not set `networking.admin.port`.
+    """Reads from proxies. `default_port` is used by proxies that do not set `networking.admin.port`.
 
     Every method raises Unavailable, saying why, when the proxy does not answer within `timeout` seconds or not with
     200, and TooLarge when it answers with more than `max_answer` bytes.
@@ -83,38 +85,33 @@ class EnvoyAdmin:
         self._max_answer = max_answer
         self._contexts: _Contexts | None = None
 
-    async def config_dump(
-        self, dataplane: res.Resource[dataplanes.Dataplane], include_eds: bool = False, port: int = 0
-    ) -> bytes:
+    async def config_dump(self, proxy: Proxy, include_eds: bool = False, port: int = 0) -> bytes:
         """`/config_dump`, JSON, without tokens and private keys. `port` overrides where the proxy is known to differ."""
         path = "/config_dump?include_eds" if include_eds else "/config_dump"
-        return redaction.redact_config_dump(await self._get(dataplane, path, port))
+        return redaction.redact_config_dump(await self._get(proxy, path, port))
 
     async def stats(
         self,
-        dataplane: res.Resource[dataplanes.Dataplane],
+        proxy: Proxy,
         as_json: bool = False,
         port: int = 0,
         used_only: bool = False,
     ) -> bytes:
         """`/stats`, one `name: value` a line, or JSON; `used_only` leaves out those that were never written."""
         wanted = [*(["format=json"] if as_json else []), *(["usedonly"] if used_only else [])]
-        return await self._get(dataplane, "/stats" + ("?" + "&".join(wanted) if wanted else ""), port)
+        return await self._get(proxy, "/stats" + ("?" + "&".join(wanted) if wanted else ""), port)
 
-    async def clusters(
-        self, dataplane: res.Resource[dataplanes.Dataplane], as_json: bool = False, port: int = 0
-    ) -> bytes:
+    async def clusters(self, proxy: Proxy, as_json: bool = False, port: int = 0) -> bytes:
         """`/clusters`, text or JSON."""
-        return await self._get(dataplane, "/clusters?format=json" if as_json else "/clusters", port)
+        return await self._get(proxy, "/clusters?format=json" if as_json else "/clusters", port)
 
-    async def _get(self, dataplane: res.Resource[dataplanes.Dataplane], path: str, port: int) -> bytes:
-        addresses = admin_certificates.addresses_of(dataplane.spec)
-        if not addresses:
-            raise errors.Unavailable(f'Dataplane "{dataplane.meta.name}" has no address')
-        address = addresses[-1]  # the advertised one, where there is one
-        own = dataplane.spec.networking.admin if dataplane.spec.networking else None
+    async def _get(self, proxy: Proxy, path: str, port: int) -> bytes:
+        address = _address(proxy)
+        if not address:
+            raise errors.Unavailable(f'{proxy.kind.name} "{proxy.meta.name}" has no address')
+        own = proxy.spec.networking.admin if proxy.spec.networking else None
         target_port = port or (own.port if own and own.port else self._default_port)
-        who = f'Envoy of "{dataplane.meta.name}" at {address}:{target_port}'
+        who = f'Envoy of "{proxy.meta.name}" at {address}:{target_port}'
         context = await self._tls()
         try:
             async with asyncio.timeout(self._timeout):
@@ -146,6 +143,14 @@ def client_context(client: keys.KeyPair, trusted_pem: bytes) -> ssl.SSLContext:
         path.write_bytes(client.cert_pem + client.key_pem)
         context.load_cert_chain(path)
     return context
+
+
+def _address(proxy: Proxy) -> str:
+    """Where the control plane reaches a proxy; what a ZoneIngress advertises is for other zones, not for this one."""
+    networking = proxy.spec.networking
+    if isinstance(networking, dataplane.Networking):
+        return networking.advertised_address or networking.address
+    return networking.address if networking is not None else ""
 
 
 async def _fetch(address: str, port: int, path: str, context: ssl.SSLContext, limit: int) -> bytes:

@@ -450,6 +450,23 @@ def test_a_missing_view_of_a_proxy_that_exists_is_not_called_a_missing_proxy(stu
     )
 
 
+@pytest.mark.parametrize("what", ["zoneingress", "zoneegress"])
+def test_inspect_of_a_zone_proxy_prints_what_its_envoy_says(stub: rest_stub.Stub, call: Call, what: str) -> None:
+    base = f"/{what}es"
+    stub.canned[f"{base}/one/xds"] = (200, {"configs": []})
+    stub.canned[f"{base}/one/stats"] = (200, "server.live: 1\n")
+    assert call("inspect", what, "one").out == '{\n "configs": []\n}\n'
+    assert call("inspect", what, "one", "--include-eds").code == 0
+    assert stub.requests[-1][1] == f"{base}/one/xds?include_eds=true"
+    assert call("inspect", what, "one", "--type", "stats").out == "server.live: 1\n"
+    for extra, text in (
+        (["--type", "policies"], "invalid inspection type"),
+        (["--type", "stats", "--include-eds"], "flag '--include-eds' can be used only when '--type=config-dump'"),
+    ):
+        done = call("inspect", what, "one", *extra)
+        assert (done.code, done.err) == (1, f"Error: {text}\n")
+
+
 def test_version_tells_both_sides(stub: rest_stub.Stub, call: Call) -> None:
     assert call("version").out == "Client: Kuma 2.14.3\nServer: Kuma 2.14.3\n"
 

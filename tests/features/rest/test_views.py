@@ -141,7 +141,8 @@ async def test_what_envoy_says() -> None:
     assert clusters.headers["content-type"] == "application/json"
     offline = await api.call("GET", f"{base}/web-2/xds")
     assert offline.status == 503
-    assert json.loads(offline.body)["detail"] == 'proxy "web-2" is offline'
+    found = json.loads(offline.body)
+    assert (found["title"], found["detail"]) == ("Could not execute admin operation", 'proxy "web-2" is offline')
     unknown = await api.call("GET", f"{base}/none/xds")
     assert (unknown.status, json.loads(unknown.body)["title"]) == (404, "Could not get dataplane resource")
     odd = await api.call("GET", f"{base}/web-1/odd")

@@ -60,6 +60,37 @@ async def test_overviews_of_zone_proxies(kind: str, paths: list[str], field: str
         assert found[f"{field}Insight"]["subscriptions"][0]["id"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "words"),
+    [
+        ("ZoneIngress", "zoneingresses", "zone ingress"),
+        ("ZoneIngress", "zone-ingresses", "zone ingress"),
+        ("ZoneEgress", "zoneegresses", "zone egress"),
+    ],
+)
+async def test_what_the_envoy_of_a_zone_proxy_says(kind: str, path: str, words: str) -> None:
+    api = kit.build()
+    networking = {"address": "192.0.2.1", "port": 10001}
+    for name, zone in (("one", "default"), ("off", "default"), ("far", "east")):
+        await api.load({"type": kind, "name": name, "zone": zone, "networking": networking})
+    seen = {"subscriptions": [OPEN], "metadata": {"dataplane.admin.port": "9902"}}
+    await api.load({"type": f"{kind}Insight", "name": "one", **seen})
+    assert await api.get(f"/{path}/one/xds?include_eds=true") == {"name": "one", "eds": True, "port": 9902}
+    stats = await api.call("GET", f"/{path}/one/stats")
+    assert (stats.text, stats.headers["content-type"]) == ("stats of one, json False, used only True", "text/plain")
+    assert (await api.call("GET", f"/{path}/one/clusters")).text == "clusters of one, json False"
+    for name, operation, status, title, detail in (
+        ("off", "xds", 503, "Could not execute admin operation", 'proxy "off" is offline'),
+        ("none", "stats", 404, f"Could not get {words} resource", "Not found"),
+        ("one", "odd", 404, "Could not execute admin operation", "Not found"),
+        ("far", "clusters", 400, f"Could not connect to {words} that resides in another zone",
+         '"far" is a proxy of zone "east"'),
+    ):  # fmt: skip
+        answer = await api.call("GET", f"/{path}/{name}/{operation}")
+        found = json.loads(answer.body)
+        assert (answer.status, found["title"], found["detail"]) == (status, title, detail)
+
+
 async def test_a_connected_zone_cannot_be_deleted() -> None:
     api = await east(CLOSED, OPEN)
     answer = await api.call("DELETE", "/zones/east")

@@ -13,7 +13,7 @@ import pytest
 from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
-from kuma.resources.kinds import secret
+from kuma.resources.kinds import secret, zoneingress
 from kuma.security import authorities, certificates, keys
 from kuma.services import admin_certificates, envoy_admin
 from kuma.store import memory
@@ -99,6 +99,18 @@ async def test_a_config_dump_comes_without_tokens(issued: admin_certificates.Adm
         await client.config_dump(_proxy(), include_eds=True)
     asked = [each.split(" HTTP")[0] for each in envoy.requests]
     assert asked == ["GET /config_dump", "GET /config_dump?include_eds"]
+
+
+async def test_a_zone_ingress_is_asked_at_its_own_address(issued: admin_certificates.AdminCertificates):
+    """What it advertises is the way in from other zones, which need not lead to the admin listener."""
+    async with _envoy(issued, _answer(b"ok")) as (envoy, port):
+        networking = zoneingress.Networking(
+            address="127.0.0.1", advertised_address="192.0.2.1", admin=zoneingress.EnvoyAdmin(port=port)
+        )
+        spec = zoneingress.ZoneIngress(networking=networking)
+        proxy = res.Resource(zoneingress.KIND, res.Meta("", "in"), spec)
+        assert await envoy_admin.EnvoyAdmin(issued).clusters(proxy) == b"ok"
+    assert envoy.requests[0].startswith("GET /clusters ")
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"

@@ -23,6 +23,7 @@ from kuma.servers.rest import (
     calls,
     control_plane,
     cors,
+    envoy_admin,
     identity,
     insights,
     inspection,
@@ -77,7 +78,7 @@ class Deps:
     tokens: identity.TokenValidator
     issuer: token_endpoints.TokenIssuer
     inspector: inspection.Inspector
-    envoy_admin: inspection.EnvoyAdmin
+    envoy_admin: envoy_admin.EnvoyAdmin
     about: control_plane.About
     effective_config: Callable[[], Mapping[str, Any]]
     settings: Settings = Settings()
@@ -99,7 +100,8 @@ def build(deps: Deps) -> "RestApp":
     control_plane.ControlPlaneEndpoints(deps.about, deps.effective_config, deps.permits, deps.manager, shown).add_to(
         routes
     )
-    inspection.InspectionEndpoints(deps.manager, deps.permits, known, deps.inspector, deps.envoy_admin).add_to(routes)
+    inspection.InspectionEndpoints(deps.manager, deps.inspector).add_to(routes)
+    envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
     routes.add("GET", "/openapi.json", calls.Endpoint(_description(deps, routes), ""))
     return RestApp(deps, routes)

@@ -1,24 +1,18 @@
-"""What a proxy is given and what it says of itself: its compiled configuration, and Envoy's own admin answers.
+"""What a proxy is given: its compiled configuration.
 
-Where the answers come from is the wiring's business: see `Inspector` and `EnvoyAdmin`. Paths, parameters and texts:
-Kuma's HTTP API, "Inspection".
+Where it comes from is the wiring's business: see `Inspector`. Paths, parameters and texts: Kuma's HTTP API,
+"Inspection". What Envoy says itself is in `envoy_admin`.
 """
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from kuma.base import errors
-from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, mesh
-from kuma.security import access
+from kuma.resources.kinds import mesh
 from kuma.servers.rest import calls, json_diff, replies
-from kuma.services import overviews, resources
+from kuma.services import resources
 
-Proxy = res.Resource[dataplane.Dataplane]
-
-_ADMIN = "Could not execute admin operation"
 _NO_INSIGHT = "Failed to fetch dataplane insight"
-_NO_DATAPLANE = "Could not get dataplane resource"
 
 
 class Inspector(Protocol):
@@ -32,41 +26,12 @@ class Inspector(Protocol):
         ...
 
 
-class EnvoyAdmin(Protocol):
-    """Asks the admin interface of a proxy's Envoy; Unavailable, saying why, where it cannot be reached.
-
-    `port` is the one that the proxy says its admin interface has, 0 where it does not say.
-    """
-
-    async def config_dump(self, dataplane: Proxy, include_eds: bool = False, port: int = 0) -> bytes:
-        """The configuration that Envoy runs, as JSON without private keys."""
-        ...
-
-    async def stats(self, dataplane: Proxy, as_json: bool = False, port: int = 0, used_only: bool = False) -> bytes:
-        """Envoy's statistics, as text or JSON."""
-        ...
-
-    async def clusters(self, dataplane: Proxy, as_json: bool = False, port: int = 0) -> bytes:
-        """Envoy's clusters and their endpoints, as text or JSON."""
-        ...
-
-
 class InspectionEndpoints:
-    """Answers about single proxies."""
+    """Answers about single Dataplanes."""
 
-    def __init__(
-        self,
-        manager: resources.ResourceManager,
-        permits: access.StaticAccess,
-        insights: overviews.Insights,
-        inspector: Inspector,
-        admin: EnvoyAdmin,
-    ) -> None:
+    def __init__(self, manager: resources.ResourceManager, inspector: Inspector) -> None:
         self._manager = manager
-        self._insights = insights
-        self._access = permits
         self._inspector = inspector
-        self._admin = admin
 
     def add_to(self, routes: calls.Routes) -> None:
         """Serves the endpoints."""
@@ -76,7 +41,6 @@ class InspectionEndpoints:
             routes.add(
                 "GET", f"{base}/{path}", calls.Endpoint(self._needs_mesh_services, "Failed to retrieve Dataplane")
             )
-        routes.add("GET", f"{base}/{{operation}}", calls.Endpoint(self._operation, _ADMIN))
 
     async def _config(self, call: calls.Call) -> replies.Reply:
         shadow = _flag(call, "shadow")
@@ -105,38 +69,6 @@ class InspectionEndpoints:
             view = call.template.rpartition("/")[2]
             raise errors.BadRequest(f"bad request: can't use {view} endpoint without meshService enabled")
         return replies.PAGE_NOT_FOUND
-
-    async def _operation(self, call: calls.Call) -> replies.Reply:
-        operation = call.path["operation"]
-        if operation not in ("xds", "stats", "clusters"):
-            raise errors.NotFound(f'there is no operation "{operation}"')
-        as_json = call.query.first("format") == "json"
-        if operation == "xds":
-            self._access.require_config_dump(call.user)
-            proxy, port = await self._proxy(call)
-            include_eds = call.query.first("include_eds") == "true"
-            return replies.Reply(200, replies.JSON, (await self._admin.config_dump(proxy, include_eds, port),))
-        if operation == "stats":
-            self._access.require_stats(call.user)
-            proxy, port = await self._proxy(call)
-            used_only = call.query.first("usedonly") != "false"
-            found = await self._admin.stats(proxy, as_json, port, used_only)
-        else:
-            self._access.require_clusters(call.user)
-            proxy, port = await self._proxy(call)
-            found = await self._admin.clusters(proxy, as_json, port)
-        return replies.Reply(200, replies.JSON if as_json else replies.TEXT, (found,))
-
-    async def _proxy(self, call: calls.Call) -> tuple[Proxy, int]:
-        """The Dataplane and its admin port; Unavailable unless the proxy is connected: others are not dialled."""
-        with errors.titled(_NO_DATAPLANE):
-            key = res.Key(dataplane.KIND.name, call.path["mesh"], call.path["name"])
-            proxy: Proxy = await self._manager.store.get(key)
-        insight = await self._insights.of(proxy)
-        if insight is None or not insight.spec.is_online:
-            raise errors.Unavailable(f'proxy "{proxy.meta.name}" is offline')
-        port = str((insight.spec.metadata or {}).get("dataplane.admin.port", ""))
-        return proxy, int(port) if port.isascii() and port.isdigit() else 0
 
 
 def _flag(call: calls.Call, name: str) -> bool:

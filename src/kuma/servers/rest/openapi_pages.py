@@ -41,6 +41,10 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _envoy_says(tag: str) -> Page:
+    return Page("What a proxy's Envoy says: `xds`, `stats` or `clusters`.", _TEXT, tag, media_type="text/plain")
+
+
 _DURATION = {**_TEXT, "description": 'How long it is good for, such as "24h".'}
 _INVALID = _object(("field", "reason"), field=_TEXT, reason=_TEXT)
 _CAUSE = _object(("field", "message"), field=_TEXT, message=_TEXT)
@@ -184,9 +188,10 @@ PAGES: Mapping[tuple[str, str], Page] = {
     ("GET", f"{_DATAPLANE}/_layout"): Page("Inbounds, outbounds and listeners of a proxy.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/policies"): Page("The policies of a proxy by the place they hold in.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/_policies"): Page("The policies of a proxy.", _OBJECT, "Dataplane"),
-    ("GET", f"{_DATAPLANE}/{{operation}}"): Page(
-        "What a proxy's Envoy says: `xds`, `stats` or `clusters`.", _TEXT, "Dataplane", media_type="text/plain"
-    ),
+    ("GET", f"{_DATAPLANE}/{{operation}}"): _envoy_says("Dataplane"),
+    ("GET", "/zoneingresses/{name}/{operation}"): _envoy_says("ZoneIngress"),
+    ("GET", "/zone-ingresses/{name}/{operation}"): _envoy_says("ZoneIngress"),
+    ("GET", "/zoneegresses/{name}/{operation}"): _envoy_says("ZoneEgress"),
     ("POST", "/tokens/dataplane"): Page(
         "A token for Dataplanes.",
         _TEXT,

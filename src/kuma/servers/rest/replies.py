@@ -86,7 +86,7 @@ _TRANSLATIONS = (
     _Translation(errors.AlreadyExists, 409, title="Conflict"),
     _Translation(errors.Conflict, 409, title="Conflict"),
     _Translation(errors.TooLarge, 413, title="Request body is too large"),
-    _Translation(errors.Unavailable, 503, title="Service unavailable"),
+    _Translation(errors.Unavailable, 503),
 )
 
 
