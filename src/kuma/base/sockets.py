@@ -21,3 +21,18 @@ def access_log(workdir: str, mesh: str, name: str) -> str:
 def admin(workdir: str) -> str:
     """Socket of Envoy's admin API."""
     return _path(workdir, "kuma-envoy-admin")
+
+
+def dynamic_config(workdir: str) -> str:
+    """Socket on which Envoy serves what the control plane tells the agent."""
+    return _path(workdir, "kuma-mesh-metric-config")
+
+
+def metrics(workdir: str, mesh: str, name: str) -> str:
+    """Socket on which the agent answers scrapes that come in through Envoy."""
+    return _path(workdir, f"kuma-mh-{name}-{mesh}")
+
+
+def dynamic_config(workdir: str) -> str:
+    """Socket on which Envoy serves the agent's own configuration."""
+    return _path(workdir, "kuma-mesh-metric-config")
