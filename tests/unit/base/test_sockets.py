@@ -11,7 +11,6 @@ from kuma.base import sockets
         (sockets.access_log("/run/dp", "default", "web-1"), "/run/dp/kuma-al-web-1-default.sock"),
         (sockets.metrics("/run/dp/", "default", "web-1"), "/run/dp/kuma-mh-web-1-default.sock"),
         (sockets.dynamic_config("/run/dp"), "/run/dp/kuma-mesh-metric-config.sock"),
-        (sockets.admin("/"), "/kuma-envoy-admin.sock"),
         (sockets.admin(""), "kuma-envoy-admin.sock"),
         (sockets.metrics("/run", "m", "n" * 200), "/run/kuma-mh-" + "n" * 85 + ".sock"),
     ],
