@@ -7,6 +7,7 @@ from kuma.plan import nodes
 
 TAGS = "io.kuma.tags"
 TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+DNS_FILTER = "envoy.filters.udp.dns_filter"
 
 
 def tcp_listener(name: str, address: str, port: int, direction: int) -> api.Message:

@@ -20,6 +20,7 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2
 from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
 from envoy.extensions.matching.common_inputs.ssl.v3 import ssl_inputs_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
@@ -39,6 +40,7 @@ Address = address_pb2.Address
 AnyMessage = any_pb2.Any
 Cluster = cluster_pb2.Cluster
 ClusterLoadAssignment = endpoint_pb2.ClusterLoadAssignment
+DnsFilter = dns_filter_pb2.DnsFilterConfig
 DownstreamTlsContext = tls_pb2.DownstreamTlsContext
 Duration = duration_pb2.Duration
 Filter = listener_components_pb2.Filter
@@ -84,6 +86,7 @@ HttpCommonOptions = protocol_pb2.HttpProtocolOptions
 V3 = config_source_pb2.ApiVersion.V3
 INBOUND = base_pb2.TrafficDirection.INBOUND
 OUTBOUND = base_pb2.TrafficDirection.OUTBOUND
+UDP = address_pb2.SocketAddress.Protocol.UDP
 SANITIZE_SET = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
 URI_SAN = SubjectAltNameMatcher.SanType.URI
 DNS_SAN = SubjectAltNameMatcher.SanType.DNS

@@ -64,6 +64,26 @@ def readiness(unified: bool) -> str:
     return "system_probe_readiness" if unified else "kuma:readiness"
 
 
+def dns(unified: bool) -> str:
+    """Listener of Envoy's DNS server."""
+    return "system_dns" if unified else "kuma:dns"
+
+
+def dynamic_config(unified: bool) -> str:
+    """Listener from which the agent reads what concerns it."""
+    return "system_dynamicconfig" if unified else "_kuma:dynamicconfig"
+
+
+def dynamic_config_route(document: str, unified: bool) -> str:
+    """Route of one document of the agent's."""
+    return f"system_dynamicconfig_{document}" if unified else f"_kuma:dynamicconfig:/{document}"
+
+
+def dynamic_config_unchanged(document: str, unified: bool) -> str:
+    """Route that says that a document has not changed; it has no name in legacy naming."""
+    return f"system_dynamicconfig_{document}_not_modified" if unified else ""
+
+
 def identity_secret(mesh: str, unified: bool) -> str:
     """Secret with the proxy's certificate and key."""
     return f"system_mtls_identity_{mesh}" if unified else f"identity_cert:secret:{mesh}"
