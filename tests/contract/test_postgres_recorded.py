@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from kuma.apps.control_plane import wiring
+from kuma.apps.control_plane import kinds
 from kuma.base import errors
 from kuma.resources import codec
 from kuma.resources import resource as res
@@ -24,7 +24,7 @@ from kuma.store import postgres
 from tests.kit import postgres as servers
 
 ROOT = Path(__file__).parents[2]
-CATALOG = wiring.catalog()
+CATALOG = kinds.known()
 MICROSECONDS = re.compile(r"(\.[0-9]{6})[0-9]{3}Z")
 """Kuma keeps times to the nanosecond, ours to the microsecond, as the columns of the database do."""
 

@@ -88,6 +88,10 @@ class Plane:
     def _is_ready(self) -> bool:
         return ask("127.0.0.1", self.diagnostics_port, "GET", "/ready").status == 200
 
+    def join(self, global_address: str) -> None:
+        """From its next start on it is a zone of the global control plane there."""
+        self._environment["KUMA_MULTIZONE_ZONE_GLOBAL_ADDRESS"] = global_address
+
     def kill(self) -> None:
         """Ends it as a loss of power would."""
         assert self.program is not None

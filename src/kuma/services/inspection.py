@@ -1,5 +1,6 @@
 """Snapshots as people read them: Envoy resources as JSON, for `_config` and for whoever asks what a proxy has."""
 
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import json_format, symbol_database
@@ -12,17 +13,17 @@ _SECRET_FIELDS = ("inlineBytes",)
 
 
 class Inspector:
-    """Answers from the snapshots that streams are fed with."""
+    """Answers from the snapshots that streams are fed with. `feed_of` finds the feed of a connected proxy."""
 
-    def __init__(self, source: publisher.Publisher) -> None:
-        self._publisher = source
+    def __init__(self, feed_of: Callable[[res.Key], publisher.Feed | None]) -> None:
+        self._feed_of = feed_of
 
     def config_of(self, mesh: str, name: str, shadow: bool = False) -> dict[str, Any] | None:
         """`{type URL: {name: resource}}` of a connected proxy, keys and certificates left out; None if not connected.
 
         `shadow` asks for shadow policies as well; none of the kinds of this build is evaluated differently for it.
         """
-        feed = self._publisher.feed_of(res.Key("Dataplane", mesh, name))
+        feed = self._feed_of(res.Key("Dataplane", mesh, name))
         if feed is None or feed.snapshot is None:
             return None
         out: dict[str, Any] = {}

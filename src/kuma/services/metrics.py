@@ -237,6 +237,11 @@ class Metrics:
         """A boundary (rest, xds, hds, bootstrap, tls ...) refused input. `reason` is one of a few fixed words."""
         self._refused.add(boundary, reason, self.zone)
 
+    def answered(self, boundary: str, status: int) -> None:
+        """A boundary answered over HTTP. Statuses of refusals are few; 404 is a question answered, not a refusal."""
+        if status >= 400 and status not in (404, 500):
+            self.refused(boundary, str(status))
+
     def refusals(self, boundary: str, reason: str) -> float:
         """How often that happened."""
         return self._refused.value(boundary, reason, self.zone)

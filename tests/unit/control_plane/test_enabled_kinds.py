@@ -2,13 +2,13 @@
 
 import dataclasses
 
+from kuma.apps.control_plane import kinds, settings_mesh
 from kuma.apps.control_plane import settings as configuration
-from kuma.apps.control_plane import settings_mesh, wiring
 
 
 def test_all_kinds_are_there_unless_told_otherwise() -> None:
-    everything = {each.name for each in wiring.catalog()}
-    assert {each.name for each in wiring.enabled_kinds(configuration.Settings())} == everything
+    everything = {each.name for each in kinds.known()}
+    assert {each.name for each in kinds.enabled(configuration.Settings())} == everything
 
 
 def test_new_kinds_can_be_left_out_and_old_ones_cannot() -> None:
@@ -17,7 +17,7 @@ def test_new_kinds_can_be_left_out_and_old_ones_cannot() -> None:
         core_resources=settings_mesh.CoreResourcesSettings(enabled=["workloads"]),
         policies=settings_mesh.PoliciesSettings(plugin_policies_enabled=["meshtrafficpermissions"]),
     )
-    found = wiring.enabled_kinds(settings)
+    found = kinds.enabled(settings)
     new = {each.name for each in found if each.envelope.value == "spec"}
     assert new == {"Workload", "MeshTrafficPermission"}
     assert found.find("TrafficPermission") is not None

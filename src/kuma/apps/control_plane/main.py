@@ -104,10 +104,10 @@ def migrate() -> None:
 @click.option("-c", "--config-file", default="", help="configuration file, YAML or JSON")
 def up(config_file: str) -> None:
     """Apply the newest schema. SQLite files are brought up to date when they are opened, so this opens and closes."""
-    from kuma.apps.control_plane import opening, wiring  # see _serve
+    from kuma.apps.control_plane import kinds, opening  # see _serve
 
     async def migrate_file(settings: settings_store.StoreSettings) -> None:
-        await opening.open_store(settings, wiring.catalog(), "").store.close()
+        await opening.open_store(settings, kinds.known(), "").store.close()
 
     try:
         store = configuration.load(config_file).settings.store

@@ -21,14 +21,24 @@ _EVERYWHERE = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """What answers on which port. `refused` is told boundary and reason of every client that was turned away."""
+class DpPort:
+    """What answers proxies: HTTP for agents, gRPC for Envoy."""
 
-    rest: Any
     agents: Any
     grpc: Mapping[str, stream.Handler]
+    tls: ssl.SSLContext
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What answers on which port. `refused` is told boundary and reason of every client that was turned away.
+
+    `dp` and `api_tls` None: that port stays closed.
+    """
+
+    rest: Any
+    dp: DpPort | None
     diagnostics: Any
-    dp_tls: ssl.SSLContext
     api_tls: ssl.SSLContext | None
     refused: Callable[[str, str], None]
 
@@ -62,14 +72,15 @@ async def listening(ports: Ports, settings: configuration.Settings) -> AsyncIter
             )
             names = ("apiServer.https.port", "KUMA_API_SERVER_HTTPS_PORT")
             await open_(secure, api.https.interface, api.https.port, *names, _API_GRACE_SECONDS)
-        proxies = server.Server(
-            asgi_app=ports.agents,
-            grpc=ports.grpc,
-            ssl_context=ports.dp_tls,
-            limits=limits.Limits(header_seconds=_bound(dp.read_header_timeout)),
-            on_refused=refusals("dp-server"),
-        )
-        await open_(proxies, _EVERYWHERE, dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
+        if ports.dp is not None:
+            proxies = server.Server(
+                asgi_app=ports.dp.agents,
+                grpc=ports.dp.grpc,
+                ssl_context=ports.dp.tls,
+                limits=limits.Limits(header_seconds=_bound(dp.read_header_timeout)),
+                on_refused=refusals("dp-server"),
+            )
+            await open_(proxies, _EVERYWHERE, dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
         yield
 
 

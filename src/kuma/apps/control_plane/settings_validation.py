@@ -55,10 +55,6 @@ def require_supported(settings: Settings) -> None:
         )
     if settings.environment == "kubernetes":
         raise errors.BadRequest('environment: this control plane does not run on Kubernetes yet; use "universal"')
-    if settings.mode == "global":
-        raise errors.BadRequest('mode: this control plane cannot be a global one yet; use "zone"')
-    if settings.multizone.zone.global_address:
-        raise errors.BadRequest("multizone.zone.globalAddress: this control plane cannot join a global one yet")
 
 
 def _sections(mode: str) -> list[tuple[str, Callable[[Settings], Problems]]]:

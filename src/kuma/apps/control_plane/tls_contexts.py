@@ -5,10 +5,13 @@ spoken: OpenSSL's own defaults refuse it too.
 """
 
 import ssl
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from kuma.apps.control_plane import settings_servers
 from kuma.base import errors
+from kuma.security import server_certificate
 
 _VERSIONS = {"TLSv1_2": ssl.TLSVersion.TLSv1_2, "TLSv1_3": ssl.TLSVersion.TLSv1_3}
 _OLD = ("TLSv1_0", "TLSv1_1")
@@ -27,6 +30,13 @@ _CERTIFICATES = ("*.pem", "*.crt")
 
 Port = settings_servers.HttpsSettings | settings_servers.DpServerSettings
 """The settings of a port with TLS."""
+
+
+def ensure_own_certificate(work_dir: Path, ports: Iterable[Port], now: datetime) -> None:
+    """Makes the certificate in the work directory where one of the ports shows it and it is absent or expired."""
+    own = work_dir / server_certificate.CERT_NAME
+    if any(Path(each.tls_cert_file) == own for each in ports):
+        server_certificate.ensure(work_dir, now)
 
 
 def server_context(port: Port) -> ssl.SSLContext:
