@@ -91,5 +91,8 @@ def test_a_zone_that_joins_keeps_what_it_has_and_leaves_meshes_to_the_global_one
         assert refused.document["detail"].startswith("On zone control plane you can only modify zone resources")
     assert [each["name"] for each in plane.get("/zones")["items"]] == ["east"]
     assert plane.metric("leader", zone="east") == 1
+    for loop in ("dp_gc", "sub_finalizer"):
+        assert plane.metric(f"component_{loop}_count", zone="east") >= 1
+    assert plane.metric("promhttp_metric_handler_requests_total", code="200") >= 1
     assert can_connect(plane.dp_port)
     assert plane.end() == 0

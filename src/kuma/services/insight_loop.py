@@ -7,6 +7,7 @@ with one listing.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +38,15 @@ class _MeshState:
         return {kind: len(names) for kind, names in self.names.items() if wanted[kind] is are_policies}
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Who is told how long things take: a round of writing, idleness before a change, a change's wait for its round."""
+
+    round: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    idle: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    waited: Callable[[float], None] = lambda seconds: None
+
+
 class InsightLoop:
     """Writes one MeshInsight for every mesh, and one ServiceInsight for every mesh that has had a proxy."""
 
@@ -47,10 +57,9 @@ class InsightLoop:
         interval: float = 1.0,
         dns_domain: str = "mesh",
         vip_port: int = 80,
-        measured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+        timing: Timing = Timing(),
     ) -> None:
-        """`interval` is the time in seconds for which changes are gathered before insights are written; `measured`
-        is entered around every round of writing."""
+        """`interval` is the time in seconds for which changes are gathered before insights are written."""
         self._store = store
         self._interval = interval
         self._address = (dns_domain, vip_port)
@@ -59,7 +68,8 @@ class InsightLoop:
         self._meshes: dict[str, _MeshState] = {}
         self._due: set[str] = set()
         self._wake = asyncio.Event()
-        self._measured = measured
+        self._woken = 0.0
+        self._timing = timing
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
@@ -94,16 +104,24 @@ class InsightLoop:
         try:
             async for change in self._store.watch(revision):
                 if self._take(change.op, change.resource):
-                    self._wake.set()
+                    self._rouse()
         except errors.Conflict:
             return True
         return False
 
+    def _rouse(self) -> None:
+        """Something is due; the first to say so starts the clock of the round."""
+        if not self._wake.is_set():
+            self._woken = time.perf_counter()
+            self._wake.set()
+
     async def _write_when_due(self) -> None:
         """What a change brings along (the other replicas of a service, the rest of a rollout) is written with it."""
         while True:
-            await self._wake.wait()
+            with self._timing.idle():
+                await self._wake.wait()
             await asyncio.sleep(self._interval)
+            self._timing.waited(time.perf_counter() - self._woken)
             self._wake.clear()
             await self._write_due()
 
@@ -111,7 +129,7 @@ class InsightLoop:
         due, self._due = self._due, set()
         if not due:
             return
-        with self._measured():
+        with self._timing.round():
             for name in sorted(due):
                 await self._write(name)
 
@@ -192,7 +210,7 @@ class InsightLoop:
         except (errors.Conflict, errors.AlreadyExists, errors.Unavailable):
             # Another control plane wrote in between, or the store is away for now: the next round sees to it.
             self._due.add(name)
-            self._wake.set()
+            self._rouse()
         except errors.NotFound:
             # The mesh went away while its insights were computed; they went with it.
             return

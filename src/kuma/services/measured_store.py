@@ -1,8 +1,9 @@
-"""A store that times its operations, and the count of what it holds. Wraps any store; watchers pass straight through."""
+"""A store that times and counts its operations, and the count of what it holds. Wraps any store."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -19,10 +20,12 @@ class MeasuredStore:
 
     async def get(self, key: res.Key) -> res.Resource[Any]:
         """See `protocol.Store.get`."""
+        self._metrics.read("get", key.kind)
         return await self._inner.get(key)
 
     async def list(self, kind: kinds.Kind[Any], mesh: str | None = None) -> Sequence[res.Resource[Any]]:
         """See `protocol.Store.list`."""
+        self._metrics.read("list", kind.name)
         with self._metrics.store_operation("list", kind.name):
             return await self._inner.list(kind, mesh)
 
@@ -50,7 +53,7 @@ class MeasuredStore:
 
     def watch(self, since: int | None = None) -> AsyncIterator[protocol.Change]:
         """See `protocol.Store.watch`."""
-        return self._inner.watch(since)
+        return _CountedWatch(self._inner.watch(since), self._metrics)
 
     def revision(self) -> int:
         """See `protocol.Store.revision`."""
@@ -59,6 +62,21 @@ class MeasuredStore:
     async def close(self) -> None:
         """See `protocol.Store.close`."""
         await self._inner.close()
+
+
+class _CountedWatch(AsyncIterator[protocol.Change]):
+    """A watch that reports when it missed changes."""
+
+    def __init__(self, inner: AsyncIterator[protocol.Change], metrics: metering.Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    async def __anext__(self) -> protocol.Change:
+        try:
+            return await anext(self._inner)
+        except errors.Conflict:
+            self._metrics.fell_behind()
+            raise
 
 
 async def count_resources(store: protocol.Store, catalog: catalogs.Catalog, metrics: metering.Metrics) -> None:

@@ -15,6 +15,9 @@ from prometheus_client import registry as registries
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Bucket bounds in seconds for work inside the process: a tenth of a millisecond and up."""
 
+SLOW = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+"""Bucket bounds in seconds for waiting."""
+
 SIZES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0)
 """Bucket bounds in bytes for response bodies."""
 
@@ -47,6 +50,16 @@ class Counter(registries.Collector):
         for values, count in self._values.items():
             family.add_sample(self._name, dict(zip(self._labels, values, strict=True)), count)
         return [family]
+
+
+@contextlib.contextmanager
+def _timed(histogram: prometheus_client.Histogram) -> Iterator[None]:
+    """Observes the seconds of the body, however it ends."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        histogram.observe(time.perf_counter() - started)
 
 
 class HttpMetrics:
@@ -119,14 +132,9 @@ class DiscoveryMetrics:
         finally:
             self._streams.dec()
 
-    @contextlib.contextmanager
-    def generation(self) -> Iterator[None]:
+    def generation(self) -> contextlib.AbstractContextManager[None]:
         """Times the making of configurations."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._generation.observe(time.perf_counter() - started)
+        return _timed(self._generation)
 
     def generation_failed(self) -> None:
         """One proxy's configuration could not be made."""
@@ -180,12 +188,39 @@ class Metrics:
             registry=registry,
             buckets=FAST,
         )
+        self._insights_idle = self._histogram(
+            "insights_resyncer_processor_idle_time", "Seconds without a change.", SLOW
+        )
+        self._insights_waited = self._histogram(
+            "insights_resyncer_event_time_to_process", "Seconds from a change until its round begins.", SLOW
+        )
+        self._dp_shutdown = self._histogram(
+            "dp_server_shutdown_duration_seconds", "Seconds to close the data plane port.", SLOW
+        )
         self._lines = Counter("kuma_cp_log_lines_total", "Lines logged.", ("level", "logger", "zone"))
-        registry.register(self._refused)
-        registry.register(self._lines)
+        self._cache = Counter(
+            "store_cache",
+            "Reads of the store, which keeps all in memory.",
+            ("operation", "resource_type", "result", "zone"),
+        )
+        self._dropped = Counter("events_dropped", "Followers of the store that fell too far behind.", ("zone",))
+        self._dropped.add(zone, amount=0)
+        self._scrapes = Counter("promhttp_metric_handler_requests_total", "Scrapes.", ("code", "zone"))
+        for code in ("200", "500", "503"):
+            self._scrapes.add(code, zone, amount=0)
+        self._scraping = prometheus_client.Gauge(
+            "promhttp_metric_handler_requests_in_flight", "Scrapes being answered.", ("zone",), registry=registry
+        ).labels(zone)
+        for each in (self._refused, self._lines, self._cache, self._dropped, self._scrapes):
+            registry.register(each)
         self._loops: dict[str, prometheus_client.Histogram] = {}
         for collector in (prometheus_client.ProcessCollector, prometheus_client.GCCollector):
             collector(registry=registry)
+
+    def _histogram(self, name: str, text: str, bounds: Sequence[float] = FAST) -> prometheus_client.Histogram:
+        """A histogram of seconds whose only label is the zone."""
+        made = prometheus_client.Histogram(name, text, ("zone",), registry=self.registry, buckets=bounds)
+        return made.labels(self.zone)
 
     # The making of configurations, as the publisher calls it
 
@@ -203,28 +238,24 @@ class Metrics:
 
     # Everything else
 
-    @contextlib.contextmanager
-    def store_operation(self, operation: str, kind: str) -> Iterator[None]:
-        """Times one operation (get, list, create, update, delete) on resources of a kind."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._store.labels(operation, kind, self.zone).observe(time.perf_counter() - started)
+    def store_operation(self, operation: str, kind: str) -> contextlib.AbstractContextManager[None]:
+        """Times one operation (list, create, update, delete, apply) on resources of a kind."""
+        return _timed(self._store.labels(operation, kind, self.zone))
 
-    @contextlib.contextmanager
-    def loop(self, name: str) -> Iterator[None]:
+    def read(self, operation: str, kind: str) -> None:
+        """A read (get, list) of resources of a kind was answered from memory, as all of them are."""
+        self._cache.add(operation, kind, "hit", self.zone)
+
+    def fell_behind(self) -> None:
+        """A follower of the store missed changes, and must list everything again."""
+        self._dropped.add(self.zone)
+
+    def loop(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Times one round of a background loop, as `component_<name>`."""
         histogram = self._loops.get(name)
         if histogram is None:
-            histogram = self._loops[name] = prometheus_client.Histogram(
-                f"component_{name}", "Seconds of one round.", ("zone",), registry=self.registry, buckets=FAST
-            )
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            histogram.labels(self.zone).observe(time.perf_counter() - started)
+            histogram = self._loops[name] = self._histogram(f"component_{name}", "Seconds of one round.")
+        return _timed(histogram)
 
     @contextlib.contextmanager
     def insight_round(self) -> Iterator[None]:
@@ -232,6 +263,30 @@ class Metrics:
         started = time.perf_counter()
         yield
         self._insights.labels("event", "changed", self.zone).observe(time.perf_counter() - started)
+
+    def insights_idle(self) -> contextlib.AbstractContextManager[None]:
+        """Times how long nothing was due."""
+        return _timed(self._insights_idle)
+
+    def insights_waited(self, seconds: float) -> None:
+        """The first change of a round waited that long for it."""
+        self._insights_waited.observe(seconds)
+
+    def dp_server_shutdown(self) -> contextlib.AbstractContextManager[None]:
+        """Times the closing of the data plane port."""
+        return _timed(self._dp_shutdown)
+
+    @contextlib.contextmanager
+    def scrape(self) -> Iterator[None]:
+        """Counts a scrape by how it ends."""
+        code = "500"
+        self._scraping.inc()
+        try:
+            yield
+            code = "200"
+        finally:
+            self._scraping.dec()
+            self._scrapes.add(code, self.zone)
 
     def refused(self, boundary: str, reason: str) -> None:
         """A boundary (rest, xds, hds, bootstrap, tls ...) refused input. `reason` is one of a few fixed words."""

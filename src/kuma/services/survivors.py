@@ -5,6 +5,7 @@ whole period belong to nobody any more. Source: Kuma's documentation, "Data plan
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,11 +27,14 @@ class Survivors:
         instance_id: str,
         recover: Callable[[Callable[[str], bool]], Awaitable[Any]],
         period: float,
+        measured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
+        """`measured` is entered around every look of `run`."""
         self._store = store
         self._instance_id = instance_id
         self._recover = recover
         self._period = period
+        self._measured = measured
         self._seen: dict[str, dict[str, int]] = {}
 
     async def run(self) -> None:
@@ -38,7 +42,8 @@ class Survivors:
         self._seen = {}
         while True:
             try:
-                await self.look()
+                with self._measured():
+                    await self.look()
             except errors.Unavailable as failure:
                 _LOG.warning("could not clean up after another control plane", error=str(failure))
             await asyncio.sleep(self._period)

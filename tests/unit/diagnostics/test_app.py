@@ -149,3 +149,17 @@ async def test_metrics_are_counted_before_the_scrape_and_keep_kumas_names(server
     assert 'xds_streams_active{zone="zone-1"} 1' in lines
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
     assert not [line for line in lines if "_created" in line]
+
+
+async def test_a_scrape_that_fails_is_counted_as_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = metrics.Metrics(server.registry, "z")
+
+    async def away() -> None:
+        raise errors.Unavailable("the store is away")
+
+    deps = app.Dependencies(lambda: True, server.registry, server.levels, away, scraping=measured.scrape)
+    monkeypatch.setattr(server, "app", app.build(deps))
+    with pytest.raises(errors.Unavailable):
+        await server.call("GET", "/metrics")
+    name = "promhttp_metric_handler_requests_total"
+    assert server.registry.get_sample_value(name, {"code": "500", "zone": "z"}) == 1

@@ -4,12 +4,13 @@ import asyncio
 import time
 from typing import Any
 
+import prometheus_client
 import pytest
 
 from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight
-from kuma.services import insight_loop, overviews, service_insights
+from kuma.services import insight_loop, metrics, overviews, service_insights
 from tests.kit import api as kit
 
 NOW = kit.now()
@@ -111,6 +112,24 @@ async def test_the_loop_follows_the_store() -> None:
     await follow(api, "MeshInsight", lambda spec: spec.dataplanes.total == 0)
     await api.store.delete(owner)
     assert await stored(api, meshinsight.KIND, "", "shop") is None
+    running.cancel()
+
+
+async def test_rounds_idleness_and_waiting_are_timed() -> None:
+    api = kit.build()
+    await api.store.create(resource(mesh.KIND, "", "shop", mesh.Mesh()))
+    measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "z")
+    timing = insight_loop.Timing(measured.insight_round, measured.insights_idle, measured.insights_waited)
+    loop = insight_loop.InsightLoop(api.store, api.catalog, interval=0.01, timing=timing)
+    running = asyncio.create_task(loop.run())
+    await follow(api, "MeshInsight", lambda spec: spec.dataplanes.total == 0)
+    await api.store.create(resource(dataplane.KIND, "shop", "web-1", proxy(READY)), res.Key("Mesh", "", "shop"))
+    await follow(api, "MeshInsight", lambda spec: spec.dataplanes.total == 1)
+
+    def sample(name: str) -> float:
+        return measured.registry.get_sample_value(f"insights_resyncer_{name}", {"zone": "z"}) or 0.0
+
+    assert sample("processor_idle_time_count") == sample("event_time_to_process_count") == 1
     running.cancel()
 
 

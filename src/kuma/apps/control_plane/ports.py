@@ -15,6 +15,7 @@ from kuma.transport import limits, plain, server, stream
 _LOG = structlog.get_logger("ports")
 _SECONDS = 1e-9
 _API_GRACE_SECONDS = 3.0
+_DP_GRACE_SECONDS = 0.2
 _NO_TIMEOUT_SECONDS = 3600.0
 _EVERYWHERE = ""
 """Every address of the machine, IPv4 and IPv6."""
@@ -22,11 +23,12 @@ _EVERYWHERE = ""
 
 @dataclass(frozen=True, slots=True)
 class DpPort:
-    """What answers proxies: HTTP for agents, gRPC for Envoy."""
+    """What answers proxies: HTTP for agents, gRPC for Envoy. `closing` is entered around the end of the port."""
 
     agents: Any
     grpc: Mapping[str, stream.Handler]
     tls: ssl.SSLContext
+    closing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ async def listening(ports: Ports, settings: configuration.Settings) -> AsyncIter
                 limits=limits.Limits(header_seconds=_bound(dp.read_header_timeout)),
                 on_refused=refusals("dp-server"),
             )
-            await open_(proxies, _EVERYWHERE, dp.port, "dpServer.port", "KUMA_DP_SERVER_PORT", 0.2)
+            names = ("dpServer.port", "KUMA_DP_SERVER_PORT")
+            await open_(proxies, _EVERYWHERE, dp.port, *names, _DP_GRACE_SECONDS, ports.dp.closing)
         yield
 
 
@@ -96,7 +99,14 @@ class _Opener:
         self._stack = stack
 
     async def __call__(
-        self, one: plain.PlainServer | server.Server, host: str, port: int, key: str, env: str, grace: float
+        self,
+        one: plain.PlainServer | server.Server,
+        host: str,
+        port: int,
+        key: str,
+        env: str,
+        grace: float,
+        closing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         try:
             actual = await one.start(host, port)
@@ -105,5 +115,10 @@ class _Opener:
                 f"cannot listen on {host or '*'}:{port} ({failure.strerror or failure}); choose another port with {env} "
                 f"or {key}"
             ) from None
-        self._stack.push_async_callback(one.stop, grace)
+
+        async def close() -> None:
+            with closing():
+                await one.stop(grace)
+
+        self._stack.push_async_callback(close)
         _LOG.info("listening", setting=key, address=f"{host or '*'}:{actual}")

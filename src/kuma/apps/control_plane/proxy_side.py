@@ -3,7 +3,9 @@
 The port answers `/bootstrap` for agents and the gRPC services for Envoy.
 """
 
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from kuma.servers.agents import bootstrap as agents_bootstrap
 from kuma.servers.agents import deps as agents_deps
 from kuma.servers.xds import deps as xds_deps
 from kuma.services import (
+    cleanup,
     dataplane_insights,
     identities,
     leader,
@@ -86,7 +89,8 @@ class ProxySide:
     async def recover(self) -> None:
         """Before the start: ends what an earlier run left open. On a shared store that is the leader's work."""
         if not self._is_shared:
-            await self._recover()
+            with self._finalizing():
+                await self._recover()
 
     async def _recover(self, is_alive: Callable[[str], bool] = lambda instance: False) -> None:
         await self._proxies.recover(is_alive=is_alive)
@@ -102,9 +106,16 @@ class ProxySide:
 
     def leading(self) -> Sequence[leader.Work]:
         """What one of the control planes on a store does."""
+        age = timedelta(microseconds=self._settings.runtime.universal.dataplane_cleanup_age / 1000)
+        gone = cleanup.Cleanup(self._store, self._clock, age, lambda: self._metrics.loop("dp_gc"))
         if not self._is_shared:
-            return ()
-        return (survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout).run,)
+            return (gone.run,)
+        dead = survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout, self._finalizing)
+        return gone.run, dead.run
+
+    def _finalizing(self) -> contextlib.AbstractContextManager[None]:
+        """Times the closing of streams that nobody has open any more."""
+        return self._metrics.loop("sub_finalizer")
 
     def retire(self) -> None:
         """The control plane stops: proxies go elsewhere, and none is removed for that."""
@@ -129,6 +140,7 @@ class ProxySide:
             agents=measured_app.MeasuredApp(agents, self._metrics.dp_server, agents_app.route_of),
             grpc=xds.build(self._xds()),
             tls=tls_contexts.server_context(dp),
+            closing=self._metrics.dp_server_shutdown,
         )
 
     def _agents(self, certificate: bytes) -> agents_deps.Deps:

@@ -135,7 +135,9 @@ class ControlPlane:
             self.catalog,
             dns_domain=self.settings.dns_server.domain,
             vip_port=self.settings.dns_server.service_vip_port,
-            measured=self.metrics.insight_round,
+            timing=insight_loop.Timing(
+                self.metrics.insight_round, self.metrics.insights_idle, self.metrics.insights_waited
+            ),
         )
 
     def _proxy_side(self) -> proxy_side.ProxySide:
@@ -205,6 +207,7 @@ class ControlPlane:
                     levels=self._levels,
                     before_scrape=lambda: measured_store.count_resources(self.store, self.catalog, self.metrics),
                     debug_endpoints=self.settings.diagnostics.debug_endpoints,
+                    scraping=self.metrics.scrape,
                 )
             ),
             api_tls=tls_contexts.api_context(api) if api.https.enabled else None,

@@ -1,6 +1,7 @@
 """The routes of the diagnostics server. Source: the endpoints of Kuma's diagnostics port and their answers."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -51,13 +52,17 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the server asks. `before_scrape` brings values up to date that are only counted on demand."""
+    """What the server asks.
+
+    `before_scrape` brings values up to date that are only counted on demand; `scraping` is entered around every scrape.
+    """
 
     is_ready: Callable[[], bool]
     registry: CollectorRegistry
     levels: LogLevels
     before_scrape: Callable[[], Awaitable[None]] = _nothing
     debug_endpoints: bool = False
+    scraping: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 def build(deps: Dependencies) -> Starlette:
@@ -103,10 +108,10 @@ class _Diagnostics:
 
     async def metrics(self, _: Request) -> Response:
         """Everything on the registry."""
-        await self._deps.before_scrape()
-        return Response(
-            exposition.render(self._deps.registry.collect()), headers={"Content-Type": exposition.CONTENT_TYPE}
-        )
+        with self._deps.scraping():
+            await self._deps.before_scrape()
+            shown = exposition.render(self._deps.registry.collect())
+        return Response(shown, headers={"Content-Type": exposition.CONTENT_TYPE})
 
     async def logging(self, request: Request) -> Response:
         """Shows, sets or resets the levels of components."""
