@@ -1,6 +1,7 @@
-"""Which inbounds of a proxy a policy's top-level targetRef selects.
+"""Which places of a proxy a policy is about: by its top-level targetRef, its zone and its namespace.
 
-Source: Kuma's documentation, "Introduction to policies: targetRef"; shadow policies are left out here.
+Source: Kuma's documentation, "Introduction to policies: targetRef". Whether a policy is in force or a shadow is the
+caller's question.
 """
 
 from collections.abc import Mapping
@@ -8,10 +9,105 @@ from typing import Any
 
 from kuma.base import labels
 from kuma.plan import nodes, proxy
+from kuma.policy_engine import places, surroundings
 from kuma.resources import resource as res
 from kuma.resources import targetref
 
-SIDECAR = "Sidecar"
+AnyResource = res.Resource[Any]
+Selected = tuple[int, ...]
+"""Indexes into `Places.all`; empty where a policy says nothing to the proxy."""
+
+
+def selected(policy: AnyResource, subject: places.Places, around: surroundings.Surroundings) -> Selected:
+    """The places of a proxy that a targetRef policy is about."""
+    if not is_in_reach(policy.meta, subject.proxy):
+        return ()
+    target = policy.spec.target_ref or targetref.MESH
+    if target.kind == "MeshHTTPRoute":
+        route = around.route_named(target.name)
+        if route is None or not is_in_reach(route.meta, subject.proxy):
+            return ()
+        return _targeted(route.meta, route.spec.target_ref or targetref.MESH, subject)
+    return _targeted(policy.meta, target, subject)
+
+
+def unresolved(policy: AnyResource, around: surroundings.Surroundings) -> str:
+    """The warning about a policy on a MeshHTTPRoute that does not exist; empty for all others."""
+    target = policy.spec.target_ref
+    if target is None or target.kind != "MeshHTTPRoute" or around.route_named(target.name) is not None:
+        return ""
+    reason = f"couldn't resolve MeshHTTPRoute targetRef with name '{target.name}'"
+    own = policy.meta
+    return f'unable to resolve TargetRef on policy: mesh:{own.mesh} name:{own.name} error:"{reason}"'
+
+
+def _targeted(author: res.Meta, target: targetref.TargetRef, subject: places.Places) -> Selected:
+    kind = target.kind
+    if kind == "Dataplane":
+        if subject.is_builtin or not selects_dataplane(author, target, subject.proxy):
+            return ()
+        section = target.section_name
+        return tuple(
+            index for index, each in enumerate(subject.all) if not section or section in (each.section, str(each.port))
+        )
+    if kind == "MeshGateway":
+        if subject.gateway is None or subject.gateway.meta.display_name != target.name:
+            return ()
+        return _tagged(target.tags or {}, subject)
+    if (
+        target.proxy_types
+        and (targetref.GATEWAY if subject.is_gateway else targetref.SIDECAR) not in target.proxy_types
+    ):
+        return ()
+    if kind == "Mesh":
+        return tuple(range(len(subject.all)))
+    wanted = dict(target.tags or {}) if kind in ("MeshSubset", "MeshServiceSubset") else {}
+    if kind in ("MeshService", "MeshServiceSubset"):
+        wanted[labels.SERVICE_TAG] = target.name
+    return _tagged(wanted, subject)
+
+
+def _tagged(wanted: Mapping[str, str], subject: places.Places) -> Selected:
+    """Places with tags; listeners of zone proxies have none and are never meant."""
+    return tuple(
+        index
+        for index, each in enumerate(subject.all)
+        if each.sort is not places.Sort.ZONE_PROXY and is_subset(wanted, each.tags)
+    )
+
+
+def is_in_reach(policy: res.Meta, dataplane: res.Meta) -> bool:
+    """Whether zone and namespace of a policy let it speak to a Dataplane."""
+    own, its = dataplane.labels, policy.labels
+    role = its.get(labels.POLICY_ROLE, "system")
+    zone = its.get(labels.ZONE)
+    if role != "producer" and its.get(labels.ORIGIN) == labels.ORIGIN_ZONE and zone:
+        is_of_zone = own.get(labels.ORIGIN) == labels.ORIGIN_ZONE
+        if is_of_zone and own.get(labels.ZONE) != zone:
+            return False
+    if role in ("consumer", "workload-owner"):
+        return own.get(labels.NAMESPACE) == its.get(labels.NAMESPACE)
+    return True
+
+
+def selects_dataplane(policy: res.Meta, target: targetref.TargetRef, dataplane: res.Meta) -> bool:
+    """Whether a targetRef of kind Dataplane is about this one; its section is not looked at.
+
+    A name means the Dataplane of that name in the policy's own zone, and in its namespace unless it says another one.
+    """
+    if target.name:
+        own, its = dataplane.labels, policy.labels
+        return (
+            dataplane.display_name == target.name
+            and own.get(labels.NAMESPACE, "") == (target.namespace or its.get(labels.NAMESPACE, ""))
+            and own.get(labels.ZONE, "") == its.get(labels.ZONE, "")
+        )
+    return is_subset(target.labels or {}, dataplane.labels)
+
+
+def is_subset(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Whether `tags` carry every wanted pair; the value `*` wants any value."""
+    return all(key in tags and value in ("*", tags[key]) for key, value in wanted.items())
 
 
 def selects(policy: res.Resource[Any], subject: proxy.ProxyFacts, inbound: nodes.InboundFacts) -> bool:
@@ -43,37 +139,10 @@ def is_in_force(policy: res.Resource[Any], subject: proxy.ProxyFacts) -> bool:
     return is_in_reach(policy.meta, subject.resource.meta)
 
 
-def is_in_reach(policy: res.Meta, dataplane: res.Meta) -> bool:
-    """Whether zone and namespace of a policy let it speak to a Dataplane."""
-    own, its = dataplane.labels, policy.labels
-    role = its.get(labels.POLICY_ROLE, "system")
-    zone = its.get(labels.ZONE)
-    if role != "producer" and its.get(labels.ORIGIN) == labels.ORIGIN_ZONE and zone:
-        is_of_zone = own.get(labels.ORIGIN) == labels.ORIGIN_ZONE
-        if is_of_zone and own.get(labels.ZONE) != zone:
-            return False
-    if role in ("consumer", "workload-owner"):
-        return own.get(labels.NAMESPACE) == its.get(labels.NAMESPACE)
-    return True
-
-
 def is_by_name(policy: res.Resource[Any]) -> bool:
     """Whether a policy picks single proxies by their names, so that equal labels do not mean equal matches."""
     target = policy.spec.target_ref
     return target is not None and target.kind == "Dataplane" and bool(target.name)
-
-
-def selects_dataplane(policy: res.Meta, target: targetref.TargetRef, dataplane: res.Meta) -> bool:
-    """Whether a targetRef of kind Dataplane is about this one; its section is not looked at."""
-    if target.name:
-        own, its = dataplane.labels, policy.labels
-        namespace = target.namespace or its.get(labels.NAMESPACE, "")
-        return (
-            dataplane.display_name == target.name
-            and own.get(labels.NAMESPACE, "") == namespace
-            and own.get(labels.ZONE, "") == its.get(labels.ZONE, own.get(labels.ZONE, ""))
-        )
-    return is_subset(target.labels or {}, dataplane.labels)
 
 
 def _has_section(section: str | None, inbound: nodes.InboundFacts) -> bool:
@@ -82,9 +151,4 @@ def _has_section(section: str | None, inbound: nodes.InboundFacts) -> bool:
 
 def _has_proxy_type(target: Any) -> bool:
     wanted = target.proxy_types if target else None
-    return not wanted or SIDECAR in [str(getattr(each, "value", each)) for each in wanted]
-
-
-def is_subset(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:
-    """Whether `tags` carry every wanted pair; the value `*` wants any value."""
-    return all(key in tags and value in ("*", tags[key]) for key, value in wanted.items())
+    return not wanted or targetref.SIDECAR in [str(getattr(each, "value", each)) for each in wanted]

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshhttproute import validate
-from kuma.policy_engine import backends
+from kuma.policy_engine import backends, merge
 from kuma.policy_engine import headers as http_headers
 from kuma.resources import kind as kinds
 from kuma.resources import targetref, values
@@ -100,12 +100,24 @@ class Rule(kinds.Spec, frozen=True):
     default: Annotated[RuleConf, values.Required] = msgspec.field(default_factory=RuleConf)
 
 
+class Conf(kinds.Spec, frozen=True):
+    """What several routes say of one destination together; gateways keep host names apart."""
+
+    rules: Annotated[tuple[Rule, ...] | None, merge.BY_MATCHES] = None
+    hostnames: Annotated[tuple[str, ...] | None, merge.EACH] = None
+
+
 class To(kinds.Spec, frozen=True):
     """A destination as clients address it, and the rules of requests to it. `hostnames` is for gateways."""
 
     target_ref: Annotated[targetref.TargetRef, values.Required] = targetref.TargetRef()
     hostnames: tuple[str, ...] | None = None
     rules: Annotated[tuple[Rule, ...] | None, values.Required] = None
+
+    @property
+    def default(self) -> Conf:
+        """The conf that is merged with those of other policies."""
+        return Conf(self.rules, self.hostnames)
 
 
 class MeshHTTPRoute(kinds.Spec, frozen=True):

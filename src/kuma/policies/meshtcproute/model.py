@@ -28,6 +28,11 @@ class To(kinds.Spec, frozen=True):
     target_ref: Annotated[targetref.TargetRef, values.Required] = targetref.TargetRef()
     rules: Annotated[tuple[Rule, ...] | None, values.Required, values.sized(most=1)] = None
 
+    @property
+    def default(self) -> Rule:
+        """The conf that is merged with those of other policies: the rule."""
+        return self.rules[0] if self.rules else Rule()
+
 
 class MeshTCPRoute(kinds.Spec, frozen=True):
     """Routes of the proxies that `target_ref` selects (absent: all of the mesh)."""

@@ -1,0 +1,169 @@
+"""Entries about tags as rules of which exactly one fits each proxy: the confs of all entries that fit it, merged.
+
+Serves `from[]`, where tags describe clients, and `to[]` for destinations that are known by `kuma.io/service`.
+Source: Kuma's documentation, "MeshTrafficPermission"; the order of rules can be seen in the inspection API and in
+Envoy's configuration, so it is Kuma's.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from kuma.base import labels
+from kuma.policy_engine import merge, rules
+from kuma.resources import targetref
+
+Numbered = tuple[rules.Subset, tuple[merge.Entry, ...]]
+"""A rule before its entries are merged."""
+
+TAGGED = ("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset")
+"""Kinds of targetRef that mean tags."""
+
+
+def subset_of(target: targetref.TargetRef) -> rules.Subset:
+    """The tags that a targetRef of a kind in `TAGGED` means, by key."""
+    wanted = dict(target.tags or {}) if target.kind in ("MeshSubset", "MeshServiceSubset") else {}
+    if target.kind in ("MeshService", "MeshServiceSubset"):
+        wanted[labels.SERVICE_TAG] = target.name
+    return tuple(rules.Tag(key, wanted[key]) for key in sorted(wanted))
+
+
+class SubsetRules:
+    """Rules in order. Their confs are merged when they are first asked for: most are about what nobody calls."""
+
+    def __init__(
+        self, numbered: Sequence[Numbered], merged: Callable[[tuple[merge.Entry, ...]], rules.Merged[Any]]
+    ) -> None:
+        self._numbered = numbered
+        self._merged = merged
+
+    def all(self) -> Iterator[rules.SubsetRule]:
+        """Every rule, in order."""
+        return (rules.SubsetRule(subset, self._merged(entries)) for subset, entries in self._numbered)
+
+    def find(self, element: Mapping[str, str]) -> rules.Merged[Any] | None:
+        """The conf of a proxy or destination with these tags: of the first rule that fits."""
+        places = set(self._without_positive)
+        for pair in element.items():
+            places.update(self._by_positive.get(pair, ()))
+        for place in sorted(places):
+            subset, entries = self._numbered[place]
+            if _fits(subset, element):
+                return self._merged(entries)
+        return None
+
+    @functools.cached_property
+    def _by_positive(self) -> Mapping[tuple[str, str], Sequence[int]]:
+        """Places of rules by the first tag that they ask for."""
+        out: dict[tuple[str, str], list[int]] = {}
+        for place, (subset, _) in enumerate(self._numbered):
+            first = next((each for each in subset if not each.negated), None)
+            if first is not None:
+                out.setdefault((first.key, first.value), []).append(place)
+        return out
+
+    @functools.cached_property
+    def _without_positive(self) -> Sequence[int]:
+        return [place for place, (subset, _) in enumerate(self._numbered) if all(each.negated for each in subset)]
+
+
+def _fits(subset: rules.Subset, element: Mapping[str, str]) -> bool:
+    """Whether an element is in a subset; one that shares no key with it is not, unless the subset is everything."""
+    return all((element.get(tag.key) == tag.value) is not tag.negated for tag in subset) and (
+        not subset or any(tag.key in element for tag in subset)
+    )
+
+
+def exclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+    """Rules with negations: for each set of tags that go together, every choice of some and none of the others.
+
+    Entries come from the least to the most important. The rule with most tags that are asked for is first.
+    """
+    members: dict[rules.Subset, list[int]] = {}
+    for number, (subset, _) in enumerate(items):
+        members.setdefault(subset, []).append(number)
+    subsets = list(members)
+    groups = [
+        sorted(itertools.chain.from_iterable(members[subsets[each]] for each in clique))
+        for clique in _cliques(_neighbours(subsets))
+    ]
+    groups.sort(key=lambda numbers: ":".join(map(str, numbers)), reverse=True)
+    found = [rule for numbers in groups for rule in _choices([items[number] for number in numbers])]
+    found.sort(key=lambda rule: -sum(not tag.negated for tag in rule[0]))
+    return found
+
+
+def inclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+    """Rules without negations, for at most one key: the first that fits has everything that fits merged into it."""
+    everything: list[tuple[int, merge.Entry]] = []
+    members: dict[rules.Subset, list[tuple[int, merge.Entry]]] = {}
+    for number, (subset, entry) in enumerate(items):
+        members.setdefault(subset, []).append((number, entry))
+        if not subset:
+            everything.append((number, entry))
+    found: list[Numbered] = []
+    for subset, own in members.items():
+        relevant = sorted([*everything, *own] if subset else own, key=lambda each: each[0])
+        found.append((subset, tuple(entry for _, entry in relevant)))
+    found.sort(key=lambda rule: -len(rule[0]))
+    return found
+
+
+def destination_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+    """Rules of `to[]`: negations are needed only where entries ask for tags of several keys."""
+    keys = {tag.key for subset, _ in items for tag in subset}
+    return inclusive_rules(items) if len(keys) <= 1 else exclusive_rules(items)
+
+
+def _choices(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> Iterator[Numbered]:
+    """Every choice among the tags of subsets that go together, the first tag changing fastest."""
+    tags = sorted({tag for subset, _ in items for tag in subset})
+    for negations in itertools.product((False, True), repeat=len(tags)):
+        chosen = tuple(tag._replace(negated=negated) for tag, negated in zip(tags, reversed(negations), strict=True))
+        asked = {tag for tag in chosen if not tag.negated}
+        entries = tuple(entry for subset, entry in items if asked.issuperset(subset))
+        if entries:
+            yield chosen, entries
+
+
+def _neighbours(subsets: Sequence[rules.Subset]) -> list[int]:
+    """For each subset the others that can hold for one proxy together with it, as bits."""
+    everything = (1 << len(subsets)) - 1
+    asking: dict[str, int] = {}
+    fitting: dict[tuple[str, str], int] = {}
+    for number, subset in enumerate(subsets):
+        for tag in subset:
+            asking[tag.key] = asking.get(tag.key, 0) | 1 << number
+            at = (tag.key, tag.value)
+            fitting[at] = fitting.get(at, 0) | 1 << number
+    out = []
+    for number, subset in enumerate(subsets):
+        near = everything & ~(1 << number)
+        for tag in subset:
+            near &= fitting[tag.key, tag.value] | ~asking[tag.key]
+        out.append(near)
+    return out
+
+
+def _cliques(near: Sequence[int]) -> Iterator[list[int]]:
+    """The largest groups of nodes that are all neighbours of each other (Bron and Kerbosch, with pivots)."""
+    pending: list[tuple[list[int], int, int]] = [([], (1 << len(near)) - 1, 0)]
+    while pending:
+        clique, candidates, excluded = pending.pop()
+        if not candidates and not excluded:
+            yield clique
+            continue
+        pivot = max(_bits(candidates | excluded), key=lambda node: (candidates & near[node]).bit_count())
+        for node in _bits(candidates & ~near[pivot]):
+            bit = 1 << node
+            pending.append(([*clique, node], candidates & near[node], excluded & near[node]))
+            candidates &= ~bit
+            excluded |= bit
+
+
+def _bits(mask: int) -> Iterable[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
