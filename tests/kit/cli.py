@@ -30,14 +30,15 @@ class _Tee(io.StringIO):
         return super().write(text)
 
 
-def kumactl(args: Sequence[str], stdin: str = "") -> Outcome:
+def kumactl(args: Sequence[str], stdin: str | bytes = "") -> Outcome:
     """What one command line printed and returned."""
+    given = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin), encoding="utf-8")
     both = io.StringIO()
     out, err = _Tee(both), _Tee(both)
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        mock.patch.object(sys, "stdin", given),
     ):
         code = main.run(args)
     return Outcome(code, out.getvalue(), err.getvalue(), both.getvalue())

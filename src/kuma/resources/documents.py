@@ -4,7 +4,7 @@ Kuma turns YAML into JSON before it reads it, so only what JSON can hold comes o
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar
 
 import yaml
@@ -14,16 +14,30 @@ from kuma.base import errors
 _SEPARATOR = re.compile(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _MOST_NODES = 1_000_000
+_DEEPEST = 1_000
+"""Levels. The C parser recurses without a bound of its own, and ends the process at about a hundred times as many."""
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_BASE):  # type: ignore[misc]  # the C loader exists on most builds only, so the base is chosen above
-    """Refuses repeated keys and keeps dates as text."""
+class PlainLoader(_BASE):  # type: ignore[misc]  # the C loader exists on most builds only, so the base is chosen above
+    """Values of the types that JSON has: dates stay text. A text that does not fit its tag is a YAML error."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
         first: [(tag, pattern) for tag, pattern in rules if tag != _TIMESTAMP]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """The value of a node; the library lets Python's own errors through (`!!bool x`, `!!int ""`, an endless number)."""
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            reason = f"the value does not fit its tag {node.tag}"
+            raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark) from None
+
+
+class _Loader(PlainLoader):
+    """Refuses repeated keys too, and makes every key a text."""
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -83,13 +97,41 @@ def _parts(text: str) -> list[tuple[int, str]]:
     return parts
 
 
-def _parse(text: str, first_line: int) -> Any:
-    loader = _Loader(text)
+def load(text: str, loader: type[PlainLoader] = PlainLoader) -> Any:
+    """The value of one document, None where it is empty.
+
+    yaml.YAMLError where it is broken, nested too deeply, or would be endless with its aliases written out;
+    RecursionError where the pure Python parser of some builds gave up.
+    """
+    _require_shallow(text)
+    reader = loader(text)
     try:
-        found = loader.get_single_data()
-        if "*" in text and "&" in text and _is_excessive(found):
-            raise errors.BadRequest(f"yaml: line {first_line}: document contains excessive aliasing")
-        return found
+        found = reader.get_single_data()
+    finally:
+        reader.dispose()
+    if "*" in text and "&" in text and _is_excessive(found):
+        raise yaml.YAMLError("document contains excessive aliasing")
+    return found
+
+
+def _require_shallow(text: str) -> None:
+    """Raises where lists and maps are nested too deeply. Few texts have brackets and dashes enough to be looked at."""
+    if sum(map(text.count, "[{-?")) <= _DEEPEST:
+        return
+    depth = 0
+    events: Iterable[Any] = yaml.parse(text, Loader=_BASE)
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _parse(text: str, first_line: int) -> Any:
+    try:
+        return load(text, _Loader)
     except yaml.MarkedYAMLError as failure:
         mark = failure.problem_mark or failure.context_mark
         line = first_line + (mark.line if mark else 0)
@@ -97,8 +139,6 @@ def _parse(text: str, first_line: int) -> Any:
     except (yaml.YAMLError, RecursionError) as failure:
         reason = "nested too deeply" if isinstance(failure, RecursionError) else str(failure)
         raise errors.BadRequest(f"yaml: line {first_line}: {reason}") from None
-    finally:
-        loader.dispose()
 
 
 def _is_excessive(value: Any) -> bool:

@@ -12,7 +12,7 @@ import yaml
 
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
-from kuma.resources import codec
+from kuma.resources import codec, documents
 from kuma.resources import resource as res
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -49,8 +49,9 @@ def document_of(text: str) -> Mapping[str, Any]:
 
 def _parsed_yaml(text: str) -> Any:
     try:
+        found = documents.load(text)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
             raise errors.BadRequest("the proxy resource must not contain YAML aliases")
-        return yaml.load(text, Loader=_LOADER)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise errors.BadRequest(f"the proxy resource is not JSON or YAML: {error}") from error
+    return found

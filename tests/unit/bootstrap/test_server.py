@@ -163,6 +163,17 @@ REDIRECTED = {
         ({**ASK, "proxyType": "alien"}, 400, 'unknown proxy type "alien"'),
         ({**ASK, "caCert": "no PEM"}, 400, "caCert is not a certificate in PEM form"),
         ({**ASK, "dataplaneResource": "- 1"}, 400, "the proxy resource is not an object"),
+        (
+            {**ASK, "dataplaneResource": "a: !!bool x"},
+            400,
+            "the proxy resource is not JSON or YAML: the value does not fit its tag tag:yaml.org,2002:bool\n"
+            '  in "<unicode string>", line 1, column 4',
+        ),
+        (
+            {**ASK, "dataplaneResource": "[" * 200_000},
+            400,
+            'the proxy resource is not JSON or YAML: nested too deeply\n  in "<unicode string>", line 1, column 1001',
+        ),
         ({**ASK, "dataplaneResource": "a: &x 1\nb: *x"}, 400, "the proxy resource must not contain YAML aliases"),
         ({**ASK, "dataplaneResource": "type: Mesh"}, 400, 'invalid proxy resource type "Mesh", expected Dataplane'),
         ({**ASK, "dataplaneResource": offered(networking=None)}, 422, "networking: must be defined"),

@@ -25,6 +25,14 @@ def test_dates_stay_text_and_keys_become_text() -> None:
         ("- 1", 1, "a resource has to be a map"),
         ("a: !!python/object:os.system {}", 1, "could not determine a constructor"),
         ("a: *nobody", 1, "undefined alias"),
+        ("a: 1\nb: !!bool x", 2, "does not fit its tag tag:yaml.org,2002:bool"),
+        ('a: !!int ""', 1, "does not fit its tag"),
+        ("a: !!timestamp x", 1, "does not fit its tag"),
+        ("a: " + "9" * 5_000, 1, "does not fit its tag"),
+        ("a: " + "[" * 200_000, 1, "nested too deeply"),
+        ("a: 1\nb: " + "{a: " * 200_000, 2, "nested too deeply"),
+        ("- " * 200_000, 1, "nested too deeply"),
+        ("? " * 200_000, 1, "nested too deeply"),
     ],
 )
 def test_broken_text_is_refused_with_its_line(text: str, line: int, reason: str) -> None:

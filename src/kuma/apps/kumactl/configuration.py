@@ -136,6 +136,8 @@ def load(path: Path) -> Configuration:
         return fresh
     except OSError as problem:
         raise grammar.CommandError(f"failed to read configuration: open {path}: {_reason(problem)}") from None
+    except UnicodeDecodeError:
+        raise grammar.CommandError(f"failed to parse configuration file {path}: it is not UTF-8 text") from None
     return parse(text, str(path))
 
 

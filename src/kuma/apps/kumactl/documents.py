@@ -6,7 +6,7 @@ inside a list all keys of an item are sorted together.
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 META_KEYS = frozenset({"creationTime", "kri", "labels", "mesh", "modificationTime", "name", "type"})
 
@@ -36,25 +36,14 @@ def resource_to_yaml(resource: Mapping[str, Any]) -> str:
 
 def from_yaml(text: str) -> Any:
     """The value of one YAML document with the types JSON has: dates stay text; yaml.YAMLError where it is broken."""
-    loader = _loader()(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
-
-
-def _loader() -> Any:
     import yaml
 
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from kuma.resources import documents
 
-    class Loader(base):  # type: ignore[misc]  # the C loader exists on most builds only, so the base is chosen here
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-            first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
-            for first, rules in base.yaml_implicit_resolvers.items()
-        }
-
-    return Loader
+    try:
+        return documents.load(text)
+    except RecursionError:
+        raise yaml.YAMLError("nested too deeply") from None
 
 
 def _dumper() -> Any:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -33,6 +34,8 @@ def _entries() -> dict[str, grammar.Entry]:
     }
 
 
+UNEXPECTED = "kumactl met something that it does not understand"
+
 ROOT = grammar.Group(
     "kumactl",
     _entries,
@@ -45,6 +48,7 @@ ROOT = grammar.Group(
 def run(args: Sequence[str]) -> int:
     """Carries out one command line; returns the exit code (0, or 1 after `Error: ...` on stderr)."""
     try:
+        _require_text(args)
         ROOT.main(list(args), prog_name="kumactl", standalone_mode=False)
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -59,7 +63,27 @@ def run(args: Sequence[str]) -> int:
         return _fail(str(problem), problem.ctx)
     except errors.KumaError as problem:
         return _fail(str(problem), None)
+    except Exception as defect:
+        return _fail(_described(defect), None)
     return 0
+
+
+def _require_text(args: Sequence[str]) -> None:
+    """CommandError for an argument that came as other bytes than UTF-8: it could be neither sent nor stored."""
+    for each in args:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            raise grammar.CommandError(f"argument {each!r} is not UTF-8 text") from None
+
+
+def _described(defect: Exception) -> str:
+    """A defect of this program, or an answer that no control plane gives: its place, never values, which may be secret."""
+    import traceback
+
+    frame = traceback.extract_tb(defect.__traceback__)[-1]
+    place = f"{type(defect).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+    return f"{UNEXPECTED} ({place}): is this the address of a control plane? If so, please report it"
 
 
 def _fail(text: str, ctx: click.Context | None) -> int:

@@ -5,6 +5,7 @@ Standard library only: a call of kumactl must start faster than most HTTP librar
 
 import http.client
 import json
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import kuma
 from kuma.apps.kumactl import configuration, grammar
 from kuma.base import durations, errors
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 HTTP_OK = 200
 HTTP_CREATED = 201
 HTTP_NOT_FOUND = 404
@@ -56,12 +58,15 @@ class Reply:
     status: int
     body: bytes
 
-    def json(self) -> Any:
-        """The body read as JSON; Unreachable where it is none (something else answers at that address)."""
+    def json(self) -> dict[str, Any]:
+        """The object in the body, empty for an empty one; Unreachable where there is none: something else answers here."""
         try:
-            return json.loads(self.body) if self.body.strip() else {}
-        except ValueError:
+            found = json.loads(self.body) if self.body.strip() else {}
+        except (ValueError, RecursionError):
             raise Unreachable("the server's answer is not JSON: is this the address of a control plane?") from None
+        if not isinstance(found, dict):
+            raise Unreachable("the server's answer is no JSON object: is this the address of a control plane?")
+        return found
 
 
 class ControlPlane:
@@ -74,8 +79,8 @@ class ControlPlane:
         self._timeout = timeout / durations.SECOND if timeout else None
         self._connection: http.client.HTTPConnection | None = None
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON at `path`; Refused or Unreachable otherwise."""
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The JSON object at `path`; Refused or Unreachable otherwise."""
         return self.call("GET", path, query=query).json()
 
     def view(self, what: str, path: str, query: Mapping[str, str] | None = None, *, subject: str = "") -> Reply:
@@ -104,7 +109,7 @@ class ControlPlane:
         headers = self._headers(payload is not None)
         try:
             status, answer = self._exchange(method, self._parts.path + target, payload, headers)
-        except (OSError, http.client.HTTPException) as problem:
+        except (OSError, http.client.HTTPException, UnicodeError) as problem:
             self.close()
             raise Unreachable(f'{method.capitalize()} "{self._url}{target}": {self._reason(problem)}') from None
         if status >= http.client.MULTIPLE_CHOICES:
@@ -159,6 +164,12 @@ class ControlPlane:
         token = self._server.auth_conf.get("token", "")
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+                # The value is not shown: it may be a token.
+                raise grammar.CommandError(
+                    f"header {name!r} cannot be sent: a name is one word, a value printable ASCII"
+                )
         return headers
 
     def _reason(self, problem: Exception) -> str:

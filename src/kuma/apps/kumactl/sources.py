@@ -42,12 +42,12 @@ class Piece:
 
 def read(wanted: str) -> list[Source]:
     """The texts behind `-f`: standard input, a URL, a file, or every YAML and JSON file of a folder, by name."""
-    if wanted == "-":
-        return [Source("", sys.stdin.read())]
     if "://" in wanted:
         return [Source("", _fetch(wanted))]
     path = Path(wanted)
     try:
+        if wanted == "-":
+            return [Source("", sys.stdin.read())]
         if not path.is_dir():
             return [Source("", path.read_text())]
         files = sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES and each.is_file())
@@ -58,10 +58,12 @@ def read(wanted: str) -> list[Source]:
         at = problem.filename or wanted
         raise grammar.CommandError(f"error while reading provided file: {verb} {at}: {reason}") from None
     except UnicodeDecodeError:
-        raise grammar.CommandError(f"error while reading provided file: {wanted} is not UTF-8 text") from None
+        name = "standard input" if wanted == "-" else wanted
+        raise grammar.CommandError(f"error while reading provided file: {name} is not UTF-8 text") from None
 
 
 def _fetch(url: str) -> str:
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -75,12 +77,15 @@ def _fetch(url: str) -> str:
             return body.decode()
     except urllib.error.HTTPError:
         raise grammar.CommandError("error while retrieving URL") from None
-    except OSError as problem:
+    except (OSError, http.client.HTTPException, UnicodeError) as problem:
         raise grammar.CommandError(f'error with GET http request: Get "{url}": {problem}') from None
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its mustache placeholders replaced; `mesh.name=x` answers `{{ mesh.name }}`."""
+    """`text` with its mustache placeholders replaced; `mesh.name=x` answers `{{ mesh.name }}`.
+
+    CommandError where the brackets of a placeholder are not closed or do not match.
+    """
     import chevron
 
     tree: dict[str, Any] = {}
@@ -92,7 +97,12 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
             at[part] = inner if isinstance(inner, dict) else {}
             at = at[part]
         at[last] = value
-    filled: str = chevron.render(text, tree, partials_path=None, partials_dict={})
+    try:
+        filled: str = chevron.render(text, tree, partials_path=None, partials_dict={})
+    except (chevron.ChevronError, LookupError, ValueError) as problem:
+        known = isinstance(problem, chevron.ChevronError)
+        reason = " ".join(str(problem).split()) if known else "brackets that hold no name"
+        raise grammar.CommandError(f"could not fill in the placeholders: {reason}") from None
     return filled
 
 
