@@ -6,18 +6,19 @@ from typing import Any
 from kuma.legacy_policies.trafficpermission import translate as traffic_permission
 from kuma.mesh import view
 from kuma.policies.meshtrafficpermission import translate as mesh_traffic_permission
-from kuma.resources import codec
+from kuma.resources import builtin, codec
+from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, mesh
 
 POLICIES = (mesh_traffic_permission.POLICY, traffic_permission.POLICY)
-KINDS = {each.name: each for each in (mesh.KIND, dataplane.KIND, *(policy.kind for policy in POLICIES))}
+KINDS = {each.name: each for each in (*builtin.CORE_KINDS, *(policy.kind for policy in POLICIES))}
 BUILTIN = {"enabledBackend": "ca-1", "backends": [{"name": "ca-1", "type": "builtin"}]}
 
 
 def resource(document: Mapping[str, Any]) -> res.Resource[Any]:
-    """A resource in REST form."""
-    return codec.decode(KINDS[document["type"]], {"mesh": "m", **document} if document["type"] != "Mesh" else document)
+    """A resource in REST form, in mesh `m` unless it says otherwise."""
+    kind = KINDS[document["type"]]
+    return codec.decode(kind, {"mesh": "m", **document} if kind.scope is kinds.Scope.MESH else document)
 
 
 def a_mesh(name: str = "m", **fields: Any) -> res.Resource[Any]:

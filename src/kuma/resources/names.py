@@ -1,4 +1,4 @@
-"""Names that one resource gets elsewhere: the hashed name of a synced copy, and the SNI of a destination.
+"""Names that one resource gets elsewhere: the hashed name of a synced copy, names and SNIs of a destination.
 
 Both are read by other control planes and proxies, so they follow Kuma's construction to the letter (Kuma's
 documentation, "Kuma Resource Identifier" and "Multi-zone"; the hash is FNV-1a, ietf draft-eastlake-fnv).
@@ -15,6 +15,8 @@ LONGEST = 253
 _FNV_OFFSET, _FNV_PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 _HASH_LENGTH = 17
+_SNI_KINDS = {"msvc": "ms", "extsvc": "mes", "mzsvc": "mzms"}
+_SNI_PART = 62
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _BAD_LABEL = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
@@ -39,6 +41,21 @@ def hashed_name(mesh: str, name: str, *values: str) -> str:
     digest = f"{fnv1a_64(mesh + name + ''.join(values)):016x}"
     safe = "".join(_SAFE[ord(char) % len(_SAFE)] for char in digest)
     return f"{name[: LONGEST - _HASH_LENGTH]}-{safe}"
+
+
+def destination_name(resource: Kri, port: int) -> str:
+    """What one port of a MeshService or its like is called without unified naming; empty parts keep their place."""
+    own = resource
+    return f"{own.mesh}_{own.name}_{own.namespace}_{own.zone}_{own.short}_{port}"
+
+
+def hashed_sni(short: str, name: str, port: int, mesh: str) -> str:
+    """The server name of a port of a destination in a mesh with a CA: `a<hash>.<name>.<port>.<mesh>.<kind>`.
+
+    `short` is the short name of its kind. A name or mesh that fills a DNS label is cut; the hash is of all of it.
+    """
+    name_part, mesh_part = (part if len(part) <= _SNI_PART else part[:_SNI_PART] + "x" for part in (name, mesh))
+    return f"a{fnv1a_64(f'{name};{mesh};'):016x}.{name_part}.{port}.{mesh_part}.{_SNI_KINDS[short]}"
 
 
 def sni(destination: Kri) -> str:

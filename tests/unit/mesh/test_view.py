@@ -32,7 +32,7 @@ def base() -> view.WorldView:
             {"web-1"},
             set(),
         ),
-        (view.Edit(worlds.a_permission("p", ({}, "Allow"))), {"m"}, set(), set()),
+        (view.Edit(worlds.a_permission("p", ({}, "Allow"))), set(), set(), set()),
         (view.Edit(worlds.a_mesh(mtls=worlds.BUILTIN)), {"m"}, set(), set()),
         (view.Edit(worlds.a_mesh()), set(), set(), set()),
         (view.Edit(worlds.a_mesh("other")), {"other"}, set(), set()),
@@ -56,7 +56,7 @@ def test_what_did_not_change_is_the_same_object() -> None:
 
 def test_a_service_is_built_once_however_many_proxies_join_it(monkeypatch: pytest.MonkeyPatch) -> None:
     built, build = [], endpoints._service
-    monkeypatch.setattr(endpoints, "_service", lambda name, own: (built.append(name), build(name, own))[1])
+    monkeypatch.setattr(endpoints, "_service", lambda name, *given: (built.append(name), build(name, *given))[1])
     joining = [view.Edit(worlds.a_dataplane(f"api-{at}", "api", address=f"192.168.1.{at}")) for at in range(2, 50)]
     after, touched = base().advance(joining)
     assert len(after.meshes["m"].endpoints.of("api").endpoints) == 49

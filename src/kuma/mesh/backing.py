@@ -1,0 +1,294 @@
+"""Who answers for a destination: the proxies behind each MeshService, ways to those of other zones, and egresses.
+
+Every MeshService is filed under one *term*, a tag, label or name that all its proxies have; so a proxy that joins or
+leaves costs work for the MeshServices it belongs to, and for nothing else. Source: Kuma's documentation, "MeshService",
+"MeshMultiZoneService" and "MeshExternalService".
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kuma.base import labels
+from kuma.base.kri import Kri
+from kuma.mesh import destinations, endpoints, zones
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane, meshmultizoneservice, meshservice
+
+Term = tuple[str, str, str]
+"""How proxies are found: `tag`, `label` or `name`, the key and the value."""
+
+Dataplanes = Mapping[str, res.Resource[dataplane.Dataplane]]
+Given = tuple[tuple[str, endpoints.Endpoint], ...]
+"""What one proxy gives to a MeshService: endpoints, each with the section of its port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What destinations outside the zone depend on."""
+
+    routing: zones.Routing
+    addresses: Mapping[str, tuple[zones.Address, ...]] = field(default_factory=dict)
+    egresses: tuple[zones.Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The proxies of a mesh as they are now. `moved` are those that were different before, as they were.
+
+    `of_service` tells the names of those that carry a `kuma.io/service`.
+    """
+
+    dataplanes: Dataplanes
+    moved: Mapping[str, res.Resource[dataplane.Dataplane] | None]
+    of_service: Callable[[str], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class BackingIndex:
+    """The endpoints of all destinations, by resource and then by section of the port."""
+
+    around: Surroundings | None = None
+    _services: Mapping[Kri, Mapping[str, endpoints.Service]] = field(default_factory=dict)
+    _members: Mapping[Kri, Mapping[str, Given]] = field(default_factory=dict)
+    _terms: Mapping[Kri, Term] = field(default_factory=dict)
+    _by_term: Mapping[Term, tuple[Kri, ...]] = field(default_factory=dict)
+
+    def of(self, kri: Kri) -> endpoints.Service | None:
+        """Who answers for a destination; None where there is no such destination."""
+        own = self._services.get(Kri(kri.short, kri.mesh, kri.zone, kri.namespace, kri.name))
+        return own.get(kri.section) if own is not None else None
+
+    def advance(
+        self,
+        index: destinations.DestinationIndex,
+        changed: Iterable[Kri],
+        proxies: Proxies,
+        around: Surroundings,
+    ) -> tuple["BackingIndex", frozenset[Kri]]:
+        """The index for destinations of which `changed` differ, and the KRIs whose endpoints or protocol differ now."""
+        draft = _Draft(self, index)
+        draft.refile(changed, proxies)
+        draft.move(proxies)
+        if around != self.around:
+            draft.dirty.update(dict.fromkeys(_outside(index)))
+        for kri in tuple(draft.dirty):
+            draft.dirty.update(dict.fromkeys(index.gathering.get(kri, ())))
+        if not draft.dirty and around == self.around:
+            return self, frozenset()
+        touched = draft.rebuild(around)
+        return BackingIndex(around, draft.services, draft.members, draft.terms, draft.by_term), touched
+
+
+class _Draft:
+    """The next index while it is being made. `dirty` are resources whose endpoints have to be gathered again."""
+
+    def __init__(self, before: BackingIndex, index: destinations.DestinationIndex) -> None:
+        self.index = index
+        self.services = dict(before._services)
+        self.members: Mapping[Kri, Mapping[str, Given]] = before._members
+        self.terms: Mapping[Kri, Term] = before._terms
+        self.by_term: Mapping[Term, tuple[Kri, ...]] = before._by_term
+        self.dirty: dict[Kri, None] = {}
+
+    def refile(self, changed: Iterable[Kri], proxies: Proxies) -> None:
+        """Finds the members of MeshServices that are new or different, and forgets those that are gone."""
+        changed = tuple(changed)
+        if not changed:
+            return
+        self.dirty.update(dict.fromkeys(changed))
+        members, terms = dict(self.members), dict(self.terms)
+        filed: dict[Term, dict[Kri, None]] = {}
+        for kri in changed:
+            members.pop(kri, None)
+            old = terms.pop(kri, None)
+            if old is not None:
+                del filed.setdefault(old, dict.fromkeys(self.by_term.get(old, ())))[kri]
+            entry = self.index.entry(kri)
+            term = _term_of(entry) if entry is not None else None
+            if term is not None:
+                terms[kri] = term
+                filed.setdefault(term, dict.fromkeys(self.by_term.get(term, ())))[kri] = None
+        candidates = _candidates({terms[kri] for kri in changed if kri in terms}, proxies)
+        for kri in changed:
+            entry = self.index.entry(kri)
+            if kri in terms and entry is not None:
+                found = ((name, _given(entry, proxies.dataplanes[name])) for name in candidates[terms[kri]])
+                members[kri] = {name: given for name, given in found if given}
+        self.members, self.terms = members, terms
+        by_term = {**self.by_term, **{term: tuple(kris) for term, kris in filed.items()}}
+        for term in filed:
+            if not by_term[term]:
+                del by_term[term]
+        self.by_term = by_term
+
+    def move(self, proxies: Proxies) -> None:
+        """Moves proxies that changed in and out of the MeshServices that they belong to."""
+        touched: dict[Kri, dict[str, Given]] = {}
+        for name, before in proxies.moved.items():
+            after = proxies.dataplanes.get(name)
+            near = {
+                kri: None for each in (before, after) for term in _terms(each) for kri in self.by_term.get(term, ())
+            }
+            for kri in near:
+                entry = self.index.entry(kri)
+                given = _given(entry, after) if entry is not None and after is not None else ()
+                own = touched.get(kri)
+                if (own if own is not None else self.members[kri]).get(name, ()) == given:
+                    continue
+                if own is None:
+                    own = touched[kri] = dict(self.members[kri])
+                own.pop(name, None)
+                if given:
+                    own[name] = given
+        if touched:
+            self.members = {**self.members, **touched}
+            self.dirty.update(dict.fromkeys(touched))
+
+    def rebuild(self, around: Surroundings) -> frozenset[Kri]:
+        """Gathers the endpoints of dirty resources, those made of others last. Returns the KRIs of what differs."""
+        touched: set[Kri] = set()
+        for kri in sorted(self.dirty, key=lambda each: each.short == meshmultizoneservice.KIND.short):
+            old = self.services.pop(kri, {})
+            new: dict[str, endpoints.Service] = {}
+            entry = self.index.entry(kri)
+            for port in entry.ports if entry is not None else ():
+                found = endpoints.in_order(self._endpoints(port, kri, around))
+                made = endpoints.Service(port.name, port.protocol, found, is_external=port.is_external)
+                section = port.kri.section
+                was = old.get(section)
+                new[section] = was if was == made and was is not None else made
+                if was != made:
+                    touched.add(port.kri)
+            touched.update(kri.with_section(section) for section in old.keys() - new.keys())
+            if new:
+                self.services[kri] = new
+        return frozenset(touched)
+
+    def _endpoints(
+        self, port: destinations.Destination, own: Kri, around: Surroundings
+    ) -> Iterator[endpoints.Endpoint]:
+        meta = port.resource.meta
+        zone = meta.labels.get(labels.ZONE, "")
+        if own.short == meshmultizoneservice.KIND.short:
+            entry = self.index.entry(own)
+            for kri in entry.gathered if entry is not None else ():
+                yield from self._gathered(kri, port.port)
+        elif port.is_external:
+            tags, priority = endpoints.tag_pairs(meta.labels), around.routing.priority_of(zone)
+            for address in around.egresses:
+                yield endpoints.Endpoint(*address, tags, zone=zone, priority=priority)
+        elif port.is_local:
+            for given in self.members.get(own, {}).values():
+                yield from (endpoint for section, endpoint in given if section == port.kri.section)
+        else:
+            for address in around.addresses.get(zone, ()):
+                yield endpoints.Endpoint(*address, ((labels.ZONE_TAG, zone),), zone=zone, priority=1)
+
+    def _gathered(self, kri: Kri, number: int) -> Iterator[endpoints.Endpoint]:
+        """The endpoints of one port of a MeshService; none of one in another zone that says it has none."""
+        services = self.services.get(kri, {})
+        for port in self.index.of_resource(kri):
+            if port.port == number and (port.is_local or port.resource.spec.state == "Available"):
+                yield from services[port.kri.section].endpoints
+
+
+def _outside(index: destinations.DestinationIndex) -> Iterator[Kri]:
+    """The resources whose endpoints are not all proxies of this zone."""
+    for kind in destinations.KINDS:
+        for resource in index.resources(kind):
+            own = resource.kri
+            if own is not None and any(not each.is_local or each.is_external for each in index.of_resource(own)):
+                yield own
+
+
+def _term_of(entry: destinations.Entry) -> Term | None:
+    """The term to find the proxies of a MeshService by; None where no proxy of this zone can belong to it."""
+    spec = entry.resource.spec
+    selector = spec.selector if isinstance(spec, meshservice.MeshService) else None
+    if selector is None or not all(each.is_local for each in entry.ports):
+        return None
+    if selector.dataplane_ref is not None:
+        return "name", "", selector.dataplane_ref.name
+    if selector.dataplane_tags is not None:
+        return _rarest("tag", selector.dataplane_tags)
+    if selector.dataplane_labels is not None:
+        return _rarest("label", selector.dataplane_labels.match_labels or {})
+    return None
+
+
+def _rarest(how: str, wanted: Mapping[str, str]) -> Term | None:
+    """A service has fewer proxies than any other tag. Nothing selects nothing."""
+    if not wanted:
+        return None
+    key = labels.SERVICE_TAG if labels.SERVICE_TAG in wanted else min(wanted)
+    return how, key, wanted[key]
+
+
+def _terms(proxy: "res.Resource[dataplane.Dataplane] | None") -> Iterator[Term]:
+    """Every term that a proxy can be found by."""
+    if proxy is None:
+        return
+    yield "name", "", proxy.meta.name
+    for key, value in proxy.meta.labels.items():
+        yield "label", key, value
+    for inbound in _inbounds(proxy):
+        for key, value in inbound.tags.items():
+            yield "tag", key, value
+
+
+def _candidates(wanted: Collection[Term], proxies: Proxies) -> Mapping[Term, Iterable[str]]:
+    """The proxies that have a term, for each that is wanted."""
+    found: dict[Term, Iterable[str]] = {}
+    searched: dict[Term, dict[str, None]] = {}
+    for term in wanted:
+        how, key, value = term
+        if how == "name":
+            found[term] = (value,) if value in proxies.dataplanes else ()
+        elif how == "tag" and key == labels.SERVICE_TAG:
+            found[term] = [name for name in proxies.of_service(value) if name in proxies.dataplanes]
+        else:
+            found[term] = searched[term] = {}
+    for name, proxy in proxies.dataplanes.items() if searched else ():
+        for term in _terms(proxy):
+            if term in searched:
+                searched[term][name] = None
+    return found
+
+
+def _inbounds(proxy: res.Resource[dataplane.Dataplane]) -> Iterator[dataplane.Inbound]:
+    networking = proxy.spec.networking
+    inbounds = networking.inbound if networking is not None else ()
+    return (each for each in inbounds if each.state != dataplane.InboundState.IGNORED)
+
+
+def _given(entry: destinations.Entry, proxy: res.Resource[dataplane.Dataplane]) -> Given:
+    """What a proxy gives to a MeshService of this zone; nothing where its selector is not about the proxy."""
+    spec, networking = entry.resource.spec, proxy.spec.networking
+    if networking is None or spec.selector is None or not _selects(spec.selector, proxy):
+        return ()
+    of_proxy = tuple(sorted(proxy.meta.labels.items()))
+    return tuple(
+        (port.section, endpoints.endpoint_of(networking, inbound, of_proxy))
+        for inbound in _inbounds(proxy)
+        if inbound.is_ready
+        for port in spec.ports
+        if _is_target(port, inbound)
+    )
+
+
+def _selects(selector: meshservice.Selector, proxy: res.Resource[Any]) -> bool:
+    if selector.dataplane_ref is not None:
+        return selector.dataplane_ref.name == proxy.meta.name
+    if selector.dataplane_tags is not None:
+        wanted = selector.dataplane_tags.items()
+        return any(wanted <= each.tags.items() for each in _inbounds(proxy))
+    return selector.dataplane_labels is not None and selector.dataplane_labels.matches(proxy.meta.labels)
+
+
+def _is_target(port: meshservice.Port, inbound: dataplane.Inbound) -> bool:
+    """Whether a port leads to an inbound: by number, by name, or because both are the same."""
+    target = port.target_port
+    if isinstance(target, str):
+        return target == inbound.name
+    return inbound.port == (port.port if target is None else target)

@@ -1,0 +1,122 @@
+"""Which outbounds a proxy has: those that its Dataplane lists, or every virtual address within its reach.
+
+Proxies of one mesh with the same reach share one tuple. Source: Kuma's documentation, "Transparent proxying"
+(reachable services, reachable backends) and "MeshService" (migration: the modes of a mesh).
+"""
+
+from collections.abc import Hashable
+
+from kuma.base import labels
+from kuma.base.kri import Kri
+from kuma.mesh import destinations, endpoints, vips
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane, mesh
+
+LOOPBACK = "127.0.0.1"
+
+Outbounds = tuple[vips.Listed, ...]
+_References = tuple[destinations.Reference, ...]
+
+
+class VirtualOutbounds:
+    """Every virtual outbound of a mesh, and what is left of them for each reach that was asked for so far."""
+
+    __slots__ = ("_index", "_mode", "_of_destinations", "_of_services", "_reached")
+
+    def __init__(
+        self,
+        of_services: Outbounds = (),
+        of_destinations: Outbounds = (),
+        index: destinations.DestinationIndex | None = None,
+        mode: mesh.MeshServicesMode = mesh.MeshServicesMode.DISABLED,
+    ) -> None:
+        self._of_services = of_services if mode is not mesh.MeshServicesMode.EXCLUSIVE else ()
+        self._of_destinations = of_destinations
+        self._index = index or destinations.DestinationIndex()
+        self._mode = mode
+        self._reached: dict[Hashable, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
+
+    def of(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
+        """What a proxy answers for; never what it listens on itself."""
+        networking = proxy.spec.networking or dataplane.Networking()
+        limits = networking.transparent_proxying or dataplane.TransparentProxying()
+        own = proxy.kri
+        assert own is not None, "a Dataplane has one"
+        named = _written_references(networking) if networking.transparent_proxying else ()
+        backends = limits.reachable_backends
+        reachable = None if backends is None else tuple(_reachable(each) for each in backends.refs)
+        origin = Kri(own.short, own.mesh, own.zone, own.namespace)
+        key = (limits.reachable_services, named, reachable, origin if named or reachable else None)
+        found = self._reached.get(key)
+        if found is None:
+            reached = self._reach(frozenset(limits.reachable_services), named, reachable, origin)
+            found = self._reached[key] = reached, frozenset((each.address, each.port) for each in reached)
+        outbounds, places = found
+        listening = {(each.address or networking.address, each.port) for each in networking.inbound}
+        if places.isdisjoint(listening):
+            return outbounds
+        return tuple(each for each in outbounds if (each.address, each.port) not in listening)
+
+    def _reach(
+        self, services: frozenset[str], named: _References, reachable: _References | None, origin: Kri
+    ) -> Outbounds:
+        by_service = (each for each in self._of_services if not services or each.service in services)
+        selected = self._select(named, origin) or (self._select(reachable, origin) if reachable is not None else None)
+        is_unasked = reachable is None and self._mode is mesh.MeshServicesMode.REACHABLE_BACKENDS
+        if is_unasked or (services and selected is None):
+            return tuple(by_service)
+        if selected is None:
+            return (*by_service, *self._of_destinations)
+        return (*by_service, *(each for each in self._of_destinations if each.destination in selected))
+
+    def _select(self, references: _References, origin: Kri) -> frozenset[Kri]:
+        return frozenset(found.kri for each in references for found in self._index.resolve(each, origin))
+
+
+def listed(
+    virtual: VirtualOutbounds,
+    index: destinations.DestinationIndex,
+    proxy: "res.Resource[dataplane.Dataplane]",
+    *,
+    transparent: bool,
+) -> Outbounds:
+    """The outbounds of a proxy in a stable order. `transparent`: its traffic is redirected, or it binds all of them.
+
+    Of two that stand on one address and port the first counts; a reference to nothing gives none.
+    """
+    if transparent:
+        return virtual.of(proxy)
+    networking = proxy.spec.networking
+    own = proxy.kri
+    found: dict[tuple[str, int], vips.Listed] = {}
+    for each in networking.outbound if networking is not None else ():
+        made = _written(each, index, own) if own is not None else None
+        if made is not None:
+            found.setdefault((made.address, made.port), made)
+    return tuple(found.values())
+
+
+def _written(outbound: dataplane.Outbound, index: destinations.DestinationIndex, origin: Kri) -> vips.Listed | None:
+    address = outbound.address or LOOPBACK
+    if outbound.backend_ref is not None:
+        destination = index.one(_reference(outbound.backend_ref), origin)
+        return vips.Listed(address, outbound.port, destination=destination.kri) if destination is not None else None
+    service = outbound.tags.get(labels.SERVICE_TAG)
+    if not service:
+        return None
+    return vips.Listed(address, outbound.port, service, endpoints.tag_pairs(outbound.tags))
+
+
+def _written_references(networking: dataplane.Networking) -> _References:
+    return tuple(_reference(each.backend_ref) for each in networking.outbound if each.backend_ref is not None)
+
+
+def _reference(ref: dataplane.BackendRef) -> destinations.Reference:
+    pairs = tuple(sorted(ref.labels.items()))
+    return destinations.Reference(ref.kind, ref.name, labels=pairs, section=str(ref.port) if ref.port else "")
+
+
+def _reachable(ref: dataplane.ReachableBackendRef) -> destinations.Reference:
+    pairs = tuple(sorted(ref.labels.items()))
+    section = str(ref.port) if ref.port is not None else ""
+    return destinations.Reference(ref.kind, ref.name, ref.namespace, pairs, section)
