@@ -4,6 +4,7 @@ On a global control plane a service is seen as the zones see it: a generator of 
 originate there, any other finds a synced one. Source: Kuma's documentation, "HostnameGenerator".
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,9 +28,8 @@ def hostnames_of(service: AnyResource, generators: Iterable[Generator], role: ro
     """
     found: dict[str, set[str]] = {}
     for generator in generators:
-        selector = _selector(generator.spec, service.kind.name)
         seen = _labels_seen(service, generator) if role.is_global else service.meta.labels
-        if selector is None or generator.spec.extension is not None or not selector.matches(seen):
+        if generator.spec.extension is not None or not is_about(generator.spec, service.kind.name, seen):
             continue
         try:
             hostname = hostname_of(service, generator.spec.template, role.zone)
@@ -37,6 +37,12 @@ def hostnames_of(service: AnyResource, generators: Iterable[Generator], role: ro
             continue
         found.setdefault(hostname, set()).add(zone_of(service))
     return dict(sorted(found.items()))
+
+
+def is_about(spec: hostnamegenerator.HostnameGenerator, kind: str, own: Mapping[str, str]) -> bool:
+    """Whether a generator selects a service of a kind with labels `own`."""
+    selector = _selector(spec, kind)
+    return selector is not None and selector.matches(own)
 
 
 def hostname_of(service: AnyResource, template: str, own_zone: str) -> str:
@@ -55,12 +61,18 @@ def hostname_of(service: AnyResource, template: str, own_zone: str) -> str:
             raise ValueError(f"label {key} not found")
         return meta.labels[key]
 
-    return gotemplate.parse(template, rules.FUNCTIONS).render(fields, {"label": label}, rules.missing_field)
+    return _compiled(template).render(fields, {"label": label}, rules.missing_field)
 
 
 def zone_of(service: AnyResource) -> str:
     """The zone a service comes from; where it carries none, its name up to the first dot, as Kuma shows it."""
     return service.meta.labels.get(labels.ZONE) or service.meta.name.partition(".")[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(template: str) -> gotemplate.Template:
+    """Templates are few and services are many."""
+    return gotemplate.parse(template, rules.FUNCTIONS)
 
 
 def _selector(spec: hostnamegenerator.HostnameGenerator, kind: str) -> labelselector.LabelSelector | None:

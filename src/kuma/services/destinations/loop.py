@@ -1,0 +1,215 @@
+"""Keeps what destinations are made of current: follows the store and writes drafts that differ from what is stored.
+
+A change is answered within `gather` seconds, together with what came in that time; while rounds take long they are
+further apart, so that the loop never takes more than a share of the machine. Counts of proxies alone wait for `settle`:
+nothing depends on them. While nothing changes nothing runs.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from kuma.base import errors
+from kuma.resources import catalog as catalogs
+from kuma.resources import dns_vips
+from kuma.resources import resource as res
+from kuma.resources.kinds import mesh
+from kuma.services import role as roles
+from kuma.services.destinations import drafting, picture, standing
+from kuma.store import protocol
+
+AnyResource = res.Resource[Any]
+
+_LOG = structlog.get_logger("destinations")
+
+_REST = 4
+"""A round is followed by this many times its own duration without one."""
+
+_TOGETHER = 64
+"""Writes that are under way at once: stores commit together what comes together."""
+
+_LONGEST_WAIT = 60.0
+"""Seconds. A MeshService's end is wall time and timers are not: a machine that slept must not sleep on."""
+
+
+class DestinationLoop:
+    """Writes MeshServices, Workloads and legacy addresses, and the statuses of everything that proxies can reach."""
+
+    def __init__(
+        self,
+        store: protocol.Store,
+        catalog: catalogs.Catalog,
+        role: roles.Role,
+        settings: drafting.Settings,
+        clock: Callable[[], datetime],
+        measures: drafting.Measures,
+        gather: float = 0.05,
+        settle: float = 1.0,
+    ) -> None:
+        """`clock` tells wall time; `gather` and `settle` are seconds."""
+        self._store = store
+        self._kinds = [kind for name in picture.KINDS if (kind := catalog.find(name)) is not None]
+        self._role = role
+        self._settings = settings
+        self._clock = clock
+        self._measures = measures
+        self._gather = gather
+        self._settle = settle
+        self._wake = asyncio.Event()
+        self._put_off: dict[res.Key, float] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._picture = picture.Picture(self._role, untagged=self._settings.untagged)
+        offered = frozenset(kind.name for kind in self._kinds)
+        self._drafting = drafting.Drafting(self._picture, self._role, self._settings, self._measures, offered)
+        self._put_off.clear()
+
+    async def run(self) -> None:
+        """Runs until cancelled, or until the store is closed."""
+        while True:
+            revision = await self._load()
+            async with asyncio.TaskGroup() as tasks:
+                writing = tasks.create_task(self._write_when_due())
+                lost = await self._follow(revision)
+                writing.cancel()
+            if not lost:
+                return
+
+    async def write_all(self) -> None:
+        """Writes what is missing or out of date now, without following changes."""
+        while True:
+            await self._load()
+            before = self._store.revision()
+            await self._write(self._round(everything=True))
+            if self._store.revision() == before:
+                return
+
+    async def _load(self) -> int:
+        """Reads everything; the revision from which to follow. Everything is due afterwards."""
+        revision = self._store.revision()
+        self._begin()
+        for kind in self._kinds:
+            for each in await self._store.list(kind):
+                self._take(protocol.Op.CREATED, each)
+        self._wake.set()
+        return revision
+
+    def _take(self, op: protocol.Op, resource: AnyResource) -> None:
+        """Notes a change; one that cannot be read is as if it had not happened."""
+        try:
+            self._picture.take(op, resource)
+        except Exception as failure:
+            key = resource.key
+            _LOG.error("cannot be read", kind=key.kind, mesh=key.mesh, name=key.name, error=str(failure))
+
+    async def _follow(self, revision: int) -> bool:
+        """Notes changes; True when the feed moved on without us, False when the store was closed."""
+        known = {kind.name for kind in self._kinds}
+        try:
+            async for change in self._store.watch(revision):
+                if change.resource.kind.name in known:
+                    self._take(change.op, change.resource)
+                    if self._picture.due:
+                        self._wake.set()
+        except errors.Conflict:
+            return True
+        return False
+
+    async def _write_when_due(self) -> None:
+        """What a change brings along (the other replicas of a service, the rest of a rollout) is written with it."""
+        now = asyncio.get_running_loop().time
+        pause = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait(now())):
+                    await self._wake.wait()
+            await asyncio.sleep(pause or self._gather)
+            self._wake.clear()
+            began = now()
+            drafts = self._round()
+            pause = max(self._gather, _REST * (now() - began))
+            await self._write(drafts)
+            if self._picture.due:
+                self._wake.set()
+
+    def _wait(self, now: float) -> float:
+        """Seconds until something is due by itself."""
+        dates = [date - now for date in self._put_off.values()]
+        wall = self._clock()
+        dates += [(end - wall).total_seconds() for end in self._drafting.waning.values()]
+        return min(max(min(dates, default=_LONGEST_WAIT), 0.0), _LONGEST_WAIT)
+
+    def _round(self, *, everything: bool = False) -> list[tuple[res.Key, AnyResource | None]]:
+        """Drafts that differ from what is stored; counts alone only when they have settled, or with `everything`."""
+        due = self._picture.take_due()
+        now, wall = asyncio.get_running_loop().time(), self._clock()
+        settled = {key for key, date in self._put_off.items() if date <= now}
+        for key in settled:
+            del self._put_off[key]
+            due.add(key)
+        due.services.update(key for key, end in self._drafting.waning.items() if end <= wall)
+        found = []
+        for key, draft in self._drafting.drafts(due, wall).items():
+            stored = self._picture.stored(key)
+            if _are_equal(stored, draft):
+                self._put_off.pop(key, None)
+            elif not everything and key not in settled and _differ_in_counts(stored, draft):
+                self._put_off.setdefault(key, now + self._settle)
+            else:
+                self._put_off.pop(key, None)
+                found.append((key, draft))
+        return found
+
+    async def _write(self, drafts: Iterable[tuple[res.Key, AnyResource | None]]) -> None:
+        for some in _batches(drafts, _TOGETHER):
+            async with asyncio.TaskGroup() as tasks:
+                for key, draft in some:
+                    tasks.create_task(self._put(key, draft))
+
+    async def _put(self, key: res.Key, draft: AnyResource | None) -> None:
+        """Stores a draft, or removes what should not be there."""
+        try:
+            if draft is None:
+                await self._store.delete(key)
+            elif self._picture.stored(key) is not None:
+                await self._store.update(draft)
+            else:
+                owner = dns_vips.mesh_of(key.name) if key.kind == picture.CONFIG else key.mesh
+                await self._store.create(draft, res.Key(mesh.KIND.name, "", owner or ""))
+        except (errors.Conflict, errors.AlreadyExists, errors.Unavailable):
+            # Somebody else wrote in between, or the store is away for now: try again on what there is then.
+            self._put_off[key] = asyncio.get_running_loop().time() + self._settle
+        except errors.NotFound:
+            # It, or its mesh, went away meanwhile.
+            return
+
+
+def _batches(
+    drafts: Iterable[tuple[res.Key, AnyResource | None]], size: int
+) -> Iterator[tuple[tuple[res.Key, AnyResource | None], ...]]:
+    left = iter(drafts)
+    while some := tuple(itertools.islice(left, size)):
+        yield some
+
+
+def _are_equal(stored: AnyResource | None, draft: AnyResource | None) -> bool:
+    if stored is None or draft is None:
+        return stored is draft
+    return (stored.meta.labels, stored.spec, stored.status) == (draft.meta.labels, draft.spec, draft.status)
+
+
+def _differ_in_counts(stored: AnyResource | None, draft: AnyResource | None) -> bool:
+    """Whether nothing but the number of proxies changed."""
+    if stored is None or draft is None:
+        return False
+    if stored.kind.name == picture.WORKLOAD:
+        return True
+    return stored.kind.name == picture.MESH_SERVICE and standing.without_counts(stored) == standing.without_counts(
+        draft
+    )

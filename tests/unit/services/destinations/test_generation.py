@@ -1,0 +1,121 @@
+"""Which MeshServices a Universal zone makes of its proxies."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from kuma.resources import resource as res
+from kuma.services.destinations import generation, members
+from tests.kit import destinations as kit
+
+KEY = res.Key("MeshService", "m", "web")
+SETTINGS = generation.Settings("east")
+UNTAGGED = generation.Settings("east", untagged=True)
+
+
+def made(
+    *serving: members.Member, stored: Any = None, now: Any = kit.START, settings: generation.Settings = SETTINGS
+) -> generation.Outcome:
+    return generation.desired(KEY, serving, stored, now, settings)
+
+
+def ports_of(outcome: generation.Outcome) -> list[tuple[Any, ...]]:
+    assert outcome.service is not None
+    return [msgspec.structs.astuple(each) for each in outcome.service.spec.ports]
+
+
+@pytest.mark.parametrize(
+    ("inbounds", "expected"),
+    [
+        ([kit.inbound()], [("8080", 8080, 8080, "tcp")]),
+        ([kit.inbound(name="main", protocol="http")], [("main", 8080, 8080, "http")]),
+        ([kit.inbound(tags={"kuma.io/protocol": "grpc"})], [("8080", 8080, 8080, "grpc")]),
+        ([kit.inbound(protocol="mysql")], [("8080", 8080, 8080, "tcp")]),
+        ([kit.inbound(servicePort=80)], [("8080", 8080, 8080, "tcp")]),
+        ([kit.inbound(port=2), kit.inbound(port=1)], [("2", 2, 2, "tcp"), ("1", 1, 1, "tcp")]),
+        ([kit.inbound(), kit.inbound(address="10.0.0.2", name="again")], [("8080", 8080, 8080, "tcp")]),
+        ([kit.inbound(), kit.inbound("admin", 9000)], [("8080", 8080, 8080, "tcp")]),
+    ],
+)
+def test_ports(inbounds: list[Any], expected: list[tuple[Any, ...]]) -> None:
+    assert ports_of(made(kit.member("web-1", *inbounds))) == expected
+
+
+def test_a_new_one_says_who_made_it() -> None:
+    outcome = made(kit.member("web-1", kit.inbound()))
+    assert outcome.service is not None
+    assert outcome.service.meta.labels == {
+        "kuma.io/display-name": "web",
+        "kuma.io/env": "universal",
+        "kuma.io/managed-by": "meshservice-generator",
+        "kuma.io/mesh": "m",
+        "kuma.io/origin": "zone",
+        "kuma.io/zone": "east",
+    }
+    assert outcome.service.spec.selector.dataplane_tags == {"kuma.io/service": "web"}
+
+
+def test_proxies_that_disagree_are_named_and_what_is_stored_holds() -> None:
+    one, two = kit.member("a", kit.inbound(port=1)), kit.member("b", kit.inbound(port=2))
+    first = made(two, one)
+    assert (ports_of(first)[0][1], first.conflicting) == (1, ("b",))
+    stored = made(two).service
+    kept = made(one, two, stored=stored)
+    assert (ports_of(kept)[0][1], kept.conflicting) == (2, ("a",))
+    gone = made(one, stored=stored)
+    assert (ports_of(gone)[0][1], gone.conflicting) == (1, ())
+
+
+def test_one_without_proxies_outlives_them_for_a_while() -> None:
+    proxy = kit.member("web-1", kit.inbound())
+    stored = made(proxy).service
+    waning = made(stored=stored).service
+    assert waning is not None
+    assert waning.meta.labels[generation.GRACE_LABEL] == "2026-01-01T00:00:00Z"
+    assert generation.waned_at(waning, SETTINGS.grace) == kit.START + timedelta(hours=1)
+    assert made(stored=waning, now=kit.START + timedelta(minutes=59)).service == waning
+    assert made(stored=waning, now=kit.START + timedelta(hours=1)).service is None
+    assert made(proxy, stored=waning).service == stored
+
+
+def test_a_grace_that_cannot_be_read_begins_anew() -> None:
+    stored = made(kit.member("web-1", kit.inbound())).service
+    assert stored is not None
+    odd = kit.service({}, **{**stored.meta.labels, generation.GRACE_LABEL: "soon"})
+    waning = made(stored=odd).service
+    assert waning is not None
+    assert waning.meta.labels[generation.GRACE_LABEL] == "2026-01-01T00:00:00Z"
+
+
+def test_what_users_wrote_is_left_alone() -> None:
+    own = kit.service({"ports": [{"port": 1}]})
+    assert made(kit.member("web-1", kit.inbound()), stored=own).service is own
+    assert made(stored=own).service is own
+
+
+@pytest.mark.parametrize(
+    ("proxy", "untagged", "expected"),
+    [
+        (kit.member("a", kit.inbound()), False, {"web"}),
+        (kit.member("a", kit.inbound(), kit.inbound("api", 1)), False, {"web", "api"}),
+        (kit.member("a", kit.inbound("Not_a_name")), False, set()),
+        (kit.member("a", kit.inbound("web.shop")), False, set()),
+        (kit.member("a", kit.inbound("")), False, set()),
+        (kit.member("a", kit.inbound(""), labels={"kuma.io/workload": "job"}), False, set()),
+        (kit.member("a", kit.inbound(""), labels={"kuma.io/workload": "job"}), True, {"job"}),
+        (kit.member("a", kit.inbound(), labels={"kuma.io/workload": "job"}), True, {"web"}),
+        (kit.member("a", gateway={"tags": {"kuma.io/service": "edge"}}), False, set()),
+    ],
+)
+def test_names(proxy: members.Member, untagged: bool, expected: set[str]) -> None:
+    assert set(generation.names_of(proxy, untagged=untagged)) == expected
+
+
+def test_inbounds_without_tags_belong_to_their_workload() -> None:
+    outcome = made(kit.member("a", kit.inbound(""), labels={"kuma.io/workload": "web"}), settings=UNTAGGED)
+    assert outcome.service is not None
+    selector = outcome.service.spec.selector
+    assert selector.dataplane_tags is None
+    assert selector.dataplane_labels.match_labels == {"kuma.io/workload": "web"}
