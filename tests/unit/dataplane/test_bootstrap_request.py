@@ -24,6 +24,7 @@ AROUND: dict[str, Any] = {
     "memory_limit": 0,
     "redirection": None,
     "host_ip": "",
+    "answers_dns": False,
 }
 
 
@@ -52,6 +53,7 @@ BY_DEFAULT = {"feature-tcp-accesslog-via-named-pipe", "feature-strict-inbound-po
             BY_DEFAULT | {"feature-unified-resource-naming"},
         ),
         ({}, {f"{RUNTIME}SPIRE_SUPPORTED": "true"}, {}, BY_DEFAULT | {"feature-spire"}),
+        ({}, {}, {"answers_dns": True}, BY_DEFAULT | {"feature-embedded-dns"}),
         ({}, {}, {"redirection": {}}, BY_DEFAULT | {"feature-transparent-proxy-in-dataplane-metadata"}),
     ],
 )

@@ -54,6 +54,15 @@ async def test_states(tmp_path: Path, envoy: bytes, terminating: bool, status: i
     assert answer.headers["cache-control"] == "no-cache, max-age=0"
 
 
+async def test_a_gate_holds_it_back_until_it_opens(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with envoy_that_says(http(200, b"LIVE\n"), tmp_path / "a.sock") as admin:
+        reporter = readiness.Reporter(admin, gate)
+        assert await reporter.state() == (503, "NOT_READY")
+        gate.set()
+        assert await reporter.state() == (200, "READY")
+
+
 async def test_no_envoy_means_not_ready(tmp_path: Path) -> None:
     assert await readiness.Reporter(Admin(socket=str(tmp_path / "absent"))).state() == (503, "NOT_READY")
 

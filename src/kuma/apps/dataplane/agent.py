@@ -12,9 +12,9 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kuma.apps.dataplane import bootstrap, credentials, envoy, log
+from kuma.apps.dataplane import bootstrap, credentials, dynconf, envoy, log
 from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.control_plane import STILL_WAITING, Bootstrap, TokenMissing, Unreachable
 from kuma.apps.dataplane.envoy_log import QUIET_COMPONENTS, EnvoyLog
@@ -25,10 +25,16 @@ from kuma.apps.dataplane.readiness import Reporter
 from kuma.apps.dataplane.supervision import EnvoyKeeper
 from kuma.base import durations, sockets
 
+if TYPE_CHECKING:
+    from kuma.apps.dataplane.dns import server as dns
+
 _READY_POLL = 0.05
 _READY_POLL_LIMIT = 1.0
 PEERS_LEAVE = 1.0
 """Seconds in which peers hear of a goodbye; requests they sent before still find the command running."""
+
+NAMES_ARRIVE = 15.0
+"""Seconds in which names of the mesh have to be known after Envoy has its configuration; then it works without them."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1)
@@ -84,15 +90,20 @@ class Agent:
         config = envoy.read_config(answer)
         self._admin = envoy.admin_of(config)
         keeper = self._keeper(config)
-        reporter = Reporter(self._admin)
+        names = self._name_server()
+        reporter = Reporter(self._admin, self._joined if names else None)
         fifo = sockets.access_log(self._around.workdir, self._around.mesh, self._around.name)
         try:
             async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(reporter.serve(self._prepared.readiness_listener)),
                     group.create_task(AccessLogStreamer().run(fifo)),
-                    group.create_task(self._watch_joining()),
+                    group.create_task(self._watch_joining(names)),
                 ]
+                if names is not None:
+                    poller = self._poller()
+                    poller.add("/dns", names.take)
+                    beside += [group.create_task(names.run()), group.create_task(poller.run())]
                 envoy_life = group.create_task(keeper.run())
                 loop.add_signal_handler(signal.SIGUSR2, lambda: group.create_task(self._drain_inbounds()))
                 code = await self._live(group, reporter, envoy_life)
@@ -105,6 +116,22 @@ class Agent:
             await self._say_goodbye()
             await self._stop_all(keeper)
         return code
+
+    def _name_server(self) -> "dns.Server | None":
+        """The DNS server on the sockets that were opened for it, None where there are none."""
+        pairs = self._prepared.dns
+        if not pairs:
+            return None
+        from kuma.apps.dataplane.dns import resolv_conf, server, upstream
+
+        own = [udp.getsockname()[:2] for udp, _ in pairs]
+        _log.info("DNS at %s", ", ".join(f"{address} port {port}" for address, port in own))
+        resolver = upstream.Resolver(resolv_conf.ResolvConf(own=own).servers)
+        return server.Server([udp for udp, _ in pairs], [tcp for _, tcp in pairs], resolver)
+
+    def _poller(self) -> dynconf.Poller:
+        interval = self._prepared.settings.dynconf_interval / durations.SECOND
+        return dynconf.Poller(sockets.dynamic_config(self._around.workdir), interval)
 
     async def _bootstrap_unless_signalled(self) -> bytes | None:
         """Envoy's configuration; None where a signal came while the control plane was away."""
@@ -200,8 +227,8 @@ class Agent:
         code = await child.wait()
         return code if code >= 0 else 128 - code
 
-    async def _watch_joining(self) -> None:
-        """Sets `_joined` as soon as Envoy has its configuration and its outbounds answer, and says so."""
+    async def _watch_joining(self, names: "dns.Server | None") -> None:
+        """Sets `_joined` as soon as Envoy has its configuration, outbounds and names answer, and says so."""
         clock = asyncio.get_running_loop().time
         report_at, pause = clock() + STILL_WAITING, _READY_POLL
         waiting = f"; {self._command[0]} starts when it has" if self._command else ""
@@ -210,6 +237,8 @@ class Agent:
                 _log.info("Envoy has no configuration yet%s", waiting)
                 report_at, pause = clock() + STILL_WAITING, _READY_POLL_LIMIT
             await asyncio.sleep(pause)
+        if names is not None:
+            await _until_known(names)
         around = self._around
         what = self._prepared.settings.service or self._prepared.settings.proxy_type
         if self._admin.is_enabled:
@@ -273,6 +302,14 @@ class Agent:
         if self._running_command is not None:
             await self._running_command.stop()
         await keeper.stop()
+
+
+async def _until_known(names: "dns.Server") -> None:
+    try:
+        async with asyncio.timeout(NAMES_ARRIVE):
+            await names.configured.wait()
+    except TimeoutError:
+        _log.info("no names of the mesh after %g s; DNS answers without them", NAMES_ARRIVE)
 
 
 def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -27,14 +27,16 @@ class Surroundings:
     memory_limit: int
     redirection: Mapping[str, Any] | None
     host_ip: str
+    answers_dns: bool
 
 
-def features(settings: conf.Settings, *, redirected: bool) -> list[str]:
+def features(settings: conf.Settings, *, redirected: bool, answers_dns: bool) -> list[str]:
     """What this agent does for Envoy, so that the control plane relies on nothing else.
 
-    Kuma's agents also send `feature-otel-via-kuma-dp` and `feature-embedded-dns`; ours has neither part yet.
+    Kuma's agents also send `feature-otel-via-kuma-dp`; ours has no such part yet.
     """
     optional = (
+        ("feature-embedded-dns", answers_dns),
         ("feature-transparent-proxy-in-dataplane-metadata", redirected),
         ("feature-bind-outbounds", settings.bind_outbounds),
         ("feature-delta-grpc", settings.xds_variant == "DELTA_GRPC"),
@@ -69,7 +71,7 @@ def build_request(settings: conf.Settings, around: Surroundings) -> dict[str, An
         "dynamicMetadata": {"HOST_IP": around.host_ip} if around.host_ip else {},
         "readinessPort": around.readiness_port,
         "operatingSystem": "linux",
-        "features": features(settings, redirected=around.redirection is not None),
+        "features": features(settings, redirected=around.redirection is not None, answers_dns=around.answers_dns),
         "resources": {"maxHeapSizeBytes": settings.max_memory or around.memory_limit},
         "workdir": around.workdir,
         "metricsResources": {"certPath": settings.metrics_cert, "keyPath": settings.metrics_key},

@@ -14,14 +14,13 @@ from kuma.apps.dataplane.failure import AgentError
 from kuma.base import durations
 
 _UNSUPPORTED = (
-    "dns-coredns-port",
     "dns-coredns-path",
     "dns-coredns-config-template-path",
     "dns-server-config-dir",
     "dns-prometheus-port",
     "dns-enable-logging",
 )
-"""Flags of Kuma's DNS server, which this agent does not run: accepted, so that scripts keep working, and named."""
+"""Flags of CoreDNS, in whose place the agent answers itself: accepted, so that scripts keep working, and named."""
 
 _Command = Callable[..., Any]
 
@@ -131,7 +130,7 @@ def run(context: click.Context, /, command: tuple[str, ...], **flags: Any) -> in
     level = _configure_log(context, flags)
     for flag in _UNSUPPORTED:
         if flags.pop(flag.replace("-", "_"), None) is not None:
-            log.logger("run").info("--%s has no effect: this agent has no DNS server", flag)
+            log.logger("run").info("--%s has no effect: the agent answers DNS itself, without CoreDNS", flag)
     settings = conf.load_settings(flags, os.environ)
     with ExitStack() as resources:
         prepared = prepare(settings, os.environ, resources)

@@ -26,6 +26,7 @@ from kuma.apps.dataplane import (
 )
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.control_plane import OWN_CERTIFICATE, ControlPlane
+from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
 
 _API_PORT = 5681
@@ -34,13 +35,18 @@ _log = log.logger("run")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One run, ready to begin. `self_registered`: the proxy brings its Dataplane and takes it along when it leaves."""
+    """One run, ready to begin.
+
+    `dns` are the sockets of the DNS server, none where there is no such server. `self_registered`: the proxy brings its
+    Dataplane and takes it along when it leaves.
+    """
 
     settings: conf.Settings
     around: bootstrap.Surroundings
     control_plane: ControlPlane
     envoy_binary: str
     readiness_listener: socket.socket
+    dns: tuple[listening.Pair, ...]
     self_registered: bool
     fetch_token: bool
 
@@ -62,6 +68,11 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     listener = _readiness_listener(settings, environ)
     resources.callback(listener.close)
     redirect = settings.transparent_proxy or bool(settings.transparent_proxy_config)
+    redirected = _redirection(settings) if redirect else None
+    has_ipv6 = host.has_ipv6()
+    dns = listening.open_sockets(settings, redirected, brought, has_ipv6)
+    for each in (each for pair in dns for each in pair):
+        resources.callback(each.close)
     around = bootstrap.Surroundings(
         mesh=mesh,
         name=name,
@@ -73,10 +84,11 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         readiness_port=int(listener.getsockname()[1]),
         envoy=version,
         system_ca=settings.system_ca_path or host.find_system_ca(),
-        has_ipv6=host.has_ipv6(),
+        has_ipv6=has_ipv6,
         memory_limit=host.memory_limit(),
-        redirection=_redirection(settings) if redirect else None,
+        redirection=redirected,
         host_ip=environ.get("HOST_IP", ""),
+        answers_dns=bool(dns),
     )
     api = settings.cp_api_address or _local_api(settings.cp_address)
     control_plane = ControlPlane(
@@ -93,6 +105,7 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         control_plane=control_plane,
         envoy_binary=binary,
         readiness_listener=listener,
+        dns=dns,
         self_registered=brought is not None and settings.proxy_type == "dataplane",
         fetch_token=bool(settings.service and api and not token),
     )

@@ -30,10 +30,11 @@ def bind_reporter(address: str, port: int) -> socket.socket:
 
 
 class Reporter:
-    """The readiness endpoint. Set `terminating` once and it stays unready."""
+    """The readiness endpoint. Set `terminating` once and it stays unready; it is before `gate` is set, too."""
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Admin, gate: asyncio.Event | None = None) -> None:
         self._admin = admin
+        self._gate = gate
         self.terminating = False
 
     async def serve(self, listener: socket.socket) -> None:
@@ -50,7 +51,9 @@ class Reporter:
             answer = await self._admin.ready()
         except OSError:
             return 503, "NOT_READY"
-        return (200, "READY") if answer.status == 200 else (503, answer.text or "NOT_READY")
+        if answer.status != 200:
+            return 503, answer.text or "NOT_READY"
+        return (200, "READY") if self._gate is None or self._gate.is_set() else (503, "NOT_READY")
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):

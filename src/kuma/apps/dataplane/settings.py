@@ -178,8 +178,25 @@ ROWS: tuple[Row, ...] = (
     Row("reuse_port", _boolean, True, f"{_RUNTIME}REUSE_PORT_ENABLED"),
     Row("spire_supported", _boolean, False, f"{_RUNTIME}SPIRE_SUPPORTED"),
     Row("spire_socket", _text, "", f"{_RUNTIME}SPIRE_SOCKET_PATH"),
-    Row("dns_enabled", _boolean, True, "KUMA_DNS_ENABLED", ("dns-enabled",), "Tell the control plane of a DNS port"),
-    Row("dns_envoy_port", _natural, 15054, "KUMA_DNS_ENVOY_DNS_PORT", ("dns-envoy-port",), "DNS port of Envoy"),
+    Row("dynconf_interval", durations.parse_go, durations.SECOND, f"{_RUNTIME}DYNAMIC_CONFIGURATION_REFRESH_INTERVAL"),
+    Row("dns_enabled", _boolean, True, "KUMA_DNS_ENABLED", ("dns-enabled",), "Resolve names of the mesh"),
+    Row("dns_proxy_port", _natural, 0, "KUMA_DNS_PROXY_PORT"),
+    Row(
+        "dns_coredns_port",
+        _natural,
+        15053,
+        "KUMA_DNS_CORE_DNS_PORT",
+        ("dns-coredns-port",),
+        "DNS port of the agent; it answers there when traffic is redirected, or this is given",
+    ),
+    Row(
+        "dns_envoy_port",
+        _natural,
+        15054,
+        "KUMA_DNS_ENVOY_DNS_PORT",
+        ("dns-envoy-port",),
+        "DNS port of Envoy, which answers where the agent does not",
+    ),
     Row(
         "transparent_proxy",
         _boolean,
@@ -260,7 +277,10 @@ class Settings:
     reuse_port: bool
     spire_supported: bool
     spire_socket: str
+    dynconf_interval: int
     dns_enabled: bool
+    dns_proxy_port: int
+    dns_coredns_port: int
     dns_envoy_port: int
     transparent_proxy: bool
     transparent_proxy_config: tuple[str, ...]
@@ -329,6 +349,7 @@ def violations(settings: Settings) -> list[str]:
         ".ControlPlane": _wrong_control_plane(settings),
         ".Dataplane": _wrong_dataplane(settings),
         ".DataplaneRuntime": _wrong_runtime(settings),
+        ".DNS": _wrong_dns(settings),
     }
     found = []
     for section, wrong in sections.items():
@@ -358,11 +379,24 @@ def _wrong_dataplane(settings: Settings) -> Iterator[str]:
 def _wrong_runtime(settings: Settings) -> Iterator[str]:
     if not settings.binary_path:
         yield ".BinaryPath must be non-empty"
+    if settings.dynconf_interval <= 0:
+        yield ".DynamicConfiguration.RefreshInterval must be positive"
     if settings.xds_variant not in ("", "DELTA_GRPC", "GRPC"):
         yield (
             f".EnvoyXdsTransportProtocolVariant invalid value: {settings.xds_variant} . "
             "Must be one of: DELTA_GRPC or GRPC when defined"
         )
+
+
+def _wrong_dns(settings: Settings) -> Iterator[str]:
+    ports = {
+        "ProxyPort": settings.dns_proxy_port,
+        "CoreDNSPort": settings.dns_coredns_port,
+        "EnvoyDNSPort": settings.dns_envoy_port,
+    }
+    for name, port in ports.items():
+        if port > 65535:
+            yield f".{name} has to be in [0, 65535] range"
 
 
 def check_identity(name: str, mesh: str, proxy_type: str) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 
-from kuma.apps.dataplane.dns import server, upstream
+from kuma.apps.dataplane.dns import listening, server, upstream
 
 Reply = Callable[[bytes], list[bytes]]
 """Datagrams that answer one; over TCP the first of them."""
@@ -54,7 +54,7 @@ def bind_free() -> tuple[socket.socket, socket.socket]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         with contextlib.suppress(OSError):
-            return server.bind("127.0.0.1", port)
+            return listening.bind("127.0.0.1", port)
 
 
 @contextlib.asynccontextmanager

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kuma.apps.dataplane.dns import server
 from tests.kit import dns
-from tests.unit.dataplane.dns.name_servers import ask, ask_all, bind_free, name_server, serving
+from tests.unit.dataplane.dns.name_servers import ask, ask_all, name_server, serving
 
 BODY = json.dumps(
     {"records": [{"name": "api.mesh", "ips": ["240.0.0.1"]}], "ttl": 30, "extraLabels": {"mesh": "m"}}
@@ -152,33 +151,3 @@ async def test_metrics_can_be_read_by_prometheus() -> None:
         families = {each.name: each for each in text_string_to_metric_families(made.exposition())}
     assert families["kuma_dp_dns_upstream_request_failure_count"].samples[0].labels == {"mesh": 'a"\\\n'}
     assert families["kuma_dp_dns_request_duration_seconds"].type == "histogram"
-
-
-VNET = {"redirect": {"vnet": {"networks": ["docker0:172.17.0.0/16"]}}}
-
-
-@pytest.mark.parametrize(
-    ("redirection", "has_ipv6", "addresses"),
-    [
-        (None, True, ("127.0.0.1",)),
-        ({"ipFamilyMode": "ipv4"}, True, ("127.0.0.1",)),
-        ({"ipFamilyMode": "dualstack"}, True, ("127.0.0.1", "::1")),
-        ({"ipFamilyMode": "dualstack"}, False, ("127.0.0.1",)),
-        ({}, True, ("127.0.0.1", "::1")),
-        ({"ipFamilyMode": "ipv4", **VNET}, True, ("0.0.0.0",)),
-        ({"ipFamilyMode": "dualstack", **VNET}, True, ("0.0.0.0", "::")),
-    ],
-)
-def test_where_it_listens(redirection: dict[str, object] | None, has_ipv6: bool, addresses: tuple[str, ...]) -> None:
-    assert server.addresses(redirection, has_ipv6) == addresses
-
-
-def test_a_taken_port_is_an_error_and_nothing_stays_open() -> None:
-    udp, tcp = bind_free()
-    port = udp.getsockname()[1]
-    udp.close()
-    with pytest.raises(OSError):
-        server.bind("127.0.0.1", port)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
-        again.bind(("127.0.0.1", port))
-    tcp.close()

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kuma.apps.dataplane import log
@@ -16,46 +16,13 @@ from kuma.apps.dataplane.dns import measures, messages, records, upstream
 _LARGEST_QUERY = 4096
 _AT_ONCE = 64
 """Questions that are read before other work has its turn."""
-_BACKLOG = 128
 _MOST_CONNECTIONS = 128
 _IDLE_SECONDS = 10.0
-_RECEIVE_BUFFER = 1 << 20
 
 _log = log.logger("dns")
 
 Client = Any
 """An address as `socket` gives it; its form depends on the family."""
-
-
-def addresses(redirection: Mapping[str, Any] | None, has_ipv6: bool) -> tuple[str, ...]:
-    """Where to listen. Containers of a virtual network are redirected to addresses of its bridge; else the loopback does."""
-    redirect = (redirection or {}).get("redirect") or {}
-    v4, v6 = ("0.0.0.0", "::") if (redirect.get("vnet") or {}).get("networks") else ("127.0.0.1", "::1")
-    is_dual = redirection is not None and redirection.get("ipFamilyMode") != "ipv4"
-    return (v4, v6) if is_dual and has_ipv6 else (v4,)
-
-
-def bind(address: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """A UDP and a TCP socket on one port; OSError where either is taken."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    made: list[socket.socket] = []
-    try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            made.append(each := socket.socket(family, kind))
-            each.setblocking(False)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if kind == socket.SOCK_STREAM:
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            else:
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            each.bind((address, port))
-        made[1].listen(_BACKLOG)
-    except OSError:
-        for each in made:
-            each.close()
-        raise
-    return made[0], made[1]
 
 
 class Server:
