@@ -117,11 +117,15 @@ class Admin:
         """Stops taking connections from peers, gracefully; Envoy keeps running."""
         await self._send("POST", "/drain_listeners?inboundonly&graceful&skip_exit")
 
-    async def _send(self, method: str, path: str) -> http_client.Answer:
+    async def stats(self, query: str, timeout: float) -> http_client.Answer:
+        """`/stats`: all metrics, as the query (`format=prometheus&usedonly=`) wants them, in `timeout` seconds."""
+        return await self._send("GET", f"/stats?{query}", timeout)
+
+    async def _send(self, method: str, path: str, timeout: float = _ADMIN_SECONDS) -> http_client.Answer:
         if not self.is_enabled:
             raise ConnectionRefusedError("Envoy's admin API is switched off")
         url = f"http://{self.address or 'localhost'}{path}"
-        return await http_client.send_request(method, url, unix_socket=self.socket, timeout=_ADMIN_SECONDS)
+        return await http_client.send_request(method, url, unix_socket=self.socket, timeout=timeout)
 
 
 def read_config(bootstrap: bytes) -> dict[str, Any]:

@@ -35,11 +35,13 @@ async def send_request(
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     unix_socket: str = "",
+    source: str = "",
     timeout: float = 10.0,
 ) -> Answer:
     """The answer of a server. OSError (also TimeoutError, ssl.SSLError) where it cannot be had in `timeout` seconds.
 
-    With `unix_socket` the connection goes there and `url` only names host and path.
+    With `unix_socket` the connection goes there and `url` only names host and path. `source` is the address that a
+    TCP connection comes from, empty for any.
     """
     target = urlsplit(url)
     port = target.port or (443 if target.scheme == "https" else 80)
@@ -48,7 +50,8 @@ async def send_request(
             reader, writer = await asyncio.open_unix_connection(unix_socket)
         else:
             context = tls if target.scheme == "https" else None
-            reader, writer = await asyncio.open_connection(target.hostname, port, ssl=context)
+            own = (source, 0) if source else None
+            reader, writer = await asyncio.open_connection(target.hostname, port, ssl=context, local_addr=own)
         try:
             writer.write(_head(method, target.netloc, target.path or "/", target.query, headers or {}, body) + body)
             await writer.drain()

@@ -4,14 +4,12 @@ The agent says no while it leaves; otherwise Envoy's own answer counts, fetched 
 """
 
 import asyncio
-import contextlib
 import socket
 
+from kuma.apps.dataplane import http_server
 from kuma.apps.dataplane.envoy import Admin
 
-_READ_SECONDS = 5.0
-_HEAD_LIMIT = 8192
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_HEADERS = {"content-type": "text/plain", "cache-control": "no-cache, max-age=0", "x-powered-by": "kuma-dp"}
 
 
 def bind_reporter(address: str, port: int) -> socket.socket:
@@ -39,7 +37,7 @@ class Reporter:
 
     async def serve(self, listener: socket.socket) -> None:
         """Answers for ever, one request a connection."""
-        server = await asyncio.start_server(self._answer, sock=listener, limit=_HEAD_LIMIT)
+        server = await asyncio.start_server(self._answer, sock=listener, limit=http_server.HEAD_LIMIT)
         async with server:
             await server.serve_forever()
 
@@ -56,25 +54,10 @@ class Reporter:
         return (200, "READY") if self._gate is None or self._gate.is_set() else (503, "NOT_READY")
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            async with asyncio.timeout(_READ_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                method, target, *_ = head.split(b"\r\n")[0].decode("latin-1").split(" ")
-                status, text = await self._respond(method, target.partition("?")[0])
-                writer.write(_render(status, "" if method == "HEAD" else text))
-                await writer.drain()
-        writer.close()
+        await http_server.answer(reader, writer, self._respond)
 
-    async def _respond(self, method: str, path: str) -> tuple[int, str]:
-        if path != "/ready":
-            return 404, "404 page not found\n"
-        if method not in ("GET", "HEAD"):
-            return 405, ""
-        return await self.state()
-
-
-def _render(status: int, text: str) -> bytes:
-    return (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: text/plain\r\ncache-control: no-cache, max-age=0\r\n"
-        f"x-powered-by: kuma-dp\r\ncontent-length: {len(text.encode())}\r\nconnection: close\r\n\r\n{text}"
-    ).encode()
+    async def _respond(self, request: http_server.Request) -> http_server.Response:
+        status, text = 404, "404 page not found\n"
+        if request.path == "/ready":
+            status, text = await self.state() if request.method in ("GET", "HEAD") else (405, "")
+        return http_server.Response(status, text.encode(), _HEADERS)
