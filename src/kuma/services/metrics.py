@@ -205,13 +205,16 @@ class Metrics:
         )
         self._dropped = Counter("events_dropped", "Followers of the store that fell too far behind.", ("zone",))
         self._dropped.add(zone, amount=0)
+        self._vips = self._histogram("vip_generation", "Seconds to make the legacy addresses of a mesh.")
+        self._vip_errors = Counter("vip_generation_errors", "Legacy addresses that could not be made.", ("zone",))
+        self._vip_errors.add(zone, amount=0)
         self._scrapes = Counter("promhttp_metric_handler_requests_total", "Scrapes.", ("code", "zone"))
         for code in ("200", "500", "503"):
             self._scrapes.add(code, zone, amount=0)
         self._scraping = prometheus_client.Gauge(
             "promhttp_metric_handler_requests_in_flight", "Scrapes being answered.", ("zone",), registry=registry
         ).labels(zone)
-        for each in (self._refused, self._lines, self._cache, self._dropped, self._scrapes):
+        for each in (self._refused, self._lines, self._cache, self._dropped, self._scrapes, self._vip_errors):
             registry.register(each)
         self._loops: dict[str, prometheus_client.Histogram] = {}
         for collector in (prometheus_client.ProcessCollector, prometheus_client.GCCollector):
@@ -256,6 +259,16 @@ class Metrics:
         if histogram is None:
             histogram = self._loops[name] = self._histogram(f"component_{name}", "Seconds of one round.")
         return _timed(histogram)
+
+    @contextlib.contextmanager
+    def vip_generation(self) -> Iterator[None]:
+        """Times the making of one mesh's legacy addresses, and counts it where it fails."""
+        try:
+            with _timed(self._vips):
+                yield
+        except Exception:
+            self._vip_errors.add(self.zone)
+            raise
 
     @contextlib.contextmanager
     def insight_round(self) -> Iterator[None]:

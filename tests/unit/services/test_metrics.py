@@ -56,6 +56,11 @@ def test_loops_and_generations_are_timed_even_when_they_fail(registry: Collector
             raise ValueError
         with pytest.raises(ValueError), measured.generation():
             raise ValueError
+    with measured.vip_generation():
+        pass
+    with pytest.raises(ValueError), measured.vip_generation():
+        raise ValueError
+    assert (sampled(registry, "vip_generation_count"), sampled(registry, "vip_generation_errors")) == (2, 1)
     assert sampled(registry, "component_dp_gc_count") == 2
     assert sampled(registry, "xds_generation_count") == 2
 
@@ -111,7 +116,7 @@ def test_every_metric_is_documented() -> None:
     registry = prometheus_client.CollectorRegistry()
     metrics.Metrics(registry, "z").describe_control_plane("1", "cp-1", "id")
     served = {each.name for each in registry.collect() if not each.name.startswith(("process_", "python_"))}
-    loops = re.compile(r"metrics\.loop\(\"(\w+)\"\)")
+    loops = re.compile(r"(?:metrics\.loop|measures\.loop|self\._each)\(\"(\w+)\"")
     sources = (each.read_text() for each in (ROOT / "src").rglob("*.py"))
     served |= {f"component_{name}" for text in sources for name in loops.findall(text)}
     page = (ROOT / "docs" / "metrics.md").read_text().partition("\n## Not there")[0]

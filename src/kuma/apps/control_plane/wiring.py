@@ -18,6 +18,7 @@ import structlog
 
 import kuma
 from kuma.apps.control_plane import (
+    destinations,
     kinds,
     logging,
     measured_app,
@@ -186,7 +187,10 @@ class ControlPlane:
 
     def _leading(self) -> Sequence[leader.Work]:
         """What one of the control planes on a store does."""
-        of_proxies = self.proxy_side.leading() if self.proxy_side is not None else ()
+        of_proxies: Sequence[leader.Work] = ()
+        if self.proxy_side is not None:
+            reachable = destinations.build(self.settings, self.store, self.catalog, self.role, utc_now, self.metrics)
+            of_proxies = (*self.proxy_side.leading(), reachable.run)
         after_a_turn = (self.defaults.run,) if self._is_shared else ()
         return (self.insight_loop.run, *after_a_turn, *of_proxies)
 
