@@ -123,13 +123,12 @@ class _Draft:
         self.by_term = by_term
 
     def move(self, proxies: Proxies) -> None:
-        """Moves proxies that changed in and out of the MeshServices that they belong to."""
+        """Moves proxies that changed in and out of the MeshServices that they belong to and that were not refiled."""
         touched: dict[Kri, dict[str, Given]] = {}
         for name, before in proxies.moved.items():
             after = proxies.dataplanes.get(name)
-            near = {
-                kri: None for each in (before, after) for term in _terms(each) for kri in self.by_term.get(term, ())
-            }
+            terms = (term for each in (before, after) for term in _terms(each))
+            near = {kri: None for term in terms for kri in self.by_term.get(term, ()) if kri not in self.dirty}
             for kri in near:
                 entry = self.index.entry(kri)
                 given = _given(entry, after) if entry is not None and after is not None else ()

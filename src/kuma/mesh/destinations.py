@@ -154,6 +154,10 @@ class DestinationIndex:
         """
         return self._by_kind.get(kind, ())
 
+    def stored(self) -> Iterator[res.Resource[Any]]:
+        """Every resource that was taken in, those that do not count included."""
+        return (each.resource for several in self._claims.values() for each in several)
+
     @property
     def gathering(self) -> Mapping[Kri, tuple[Kri, ...]]:
         """By KRI of a MeshService: the MeshMultiZoneServices that it is part of."""
@@ -281,7 +285,7 @@ def _ports(entry: Entry, section: str) -> Iterator[Destination]:
 def _of_kind(claims: Mapping[Kri, tuple[Entry, ...]], kind: str) -> tuple[res.Resource[Any], ...]:
     short = _SHORT[kind]
     found = [own[0].resource for kri, own in claims.items() if kri.short == short]
-    return tuple(sorted(found, key=lambda each: (each.meta.name, str(each.kri))))
+    return tuple(sorted(found, key=lambda each: each.meta.name))
 
 
 def _listing(entry: Entry | None) -> object:

@@ -3,9 +3,9 @@
 An edit that cannot be understood is refused when it is taken, so that one odd resource does not hide the others.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kuma.base.kri import Kri
 from kuma.mesh import backing, destinations, endpoints, picture, readiness, vips, zones
@@ -53,6 +53,13 @@ class Touched:
         return bool(self.meshes or self.proxies or self.services or self.destinations or self.policies)
 
 
+class Addresses(NamedTuple):
+    """The virtual addresses of the services of a mesh, and the Config that holds them."""
+
+    config: res.Resource[Any]
+    table: dns_vips.Table
+
+
 @dataclass(slots=True)
 class _Pending:
     """What is left to do for one mesh. `outside`: zones, or how the mesh uses them, may differ."""
@@ -64,13 +71,13 @@ class _Pending:
 
 
 class Draft:
-    """Edits of all meshes. `tables` are the virtual addresses of services by mesh, known before their mesh or not."""
+    """Edits of all meshes. `tables` are by mesh, whether it is known or not."""
 
     def __init__(
         self,
         meshes: Mapping[str, picture.MeshView],
         known: zones.Zones,
-        tables: Mapping[str, dns_vips.Table],
+        tables: Mapping[str, Addresses],
         policy_kinds: frozenset[str],
         naming: vips.Naming,
     ) -> None:
@@ -137,12 +144,13 @@ class Draft:
         mesh = dns_vips.mesh_of(edit.resource.meta.name)
         if mesh is None:
             return
-        table = {} if edit.deleted else dns_vips.parse(edit.resource.spec.config)
-        if table != self.tables.get(mesh, {}):
-            self.tables[mesh] = table
-            if mesh in self.meshes:
-                self._of(mesh).listing = True
-                self.touched.meshes.add(mesh)
+        table: dns_vips.Table = {} if edit.deleted else dns_vips.parse(edit.resource.spec.config)
+        before = self.tables.pop(mesh, None)
+        if not edit.deleted:
+            self.tables[mesh] = Addresses(edit.resource, table)
+        if mesh in self.meshes and table != (before.table if before is not None else {}):
+            self._of(mesh).listing = True
+            self.touched.meshes.add(mesh)
 
     def _zone_proxy(self, edit: Edit, kind: str) -> None:
         """An ingress reaches the meshes whose services it offers; egresses, of which there are few, all meshes."""
@@ -226,9 +234,10 @@ class Draft:
         if pending.moved:
             view = replace(view, dataplanes=_moved(before, pending))
         if pending.outside:
+            view = replace(view, zones=self.zones)
             outside = zones.outside(self.zones, view.routing, view.others.get("ExternalService", ()))
             changes |= _differences(view.outside.shares, outside.shares)
-            view = replace(view, zones=self.zones, outside=outside)
+            view = replace(view, outside=outside)
         index, services = view.endpoints.advance(changes, view.outside.local_weight)
         self.touched.services.update((view.name, service) for service in services)
         known, listed = view.destinations.advance(pending.entries, has_egress=bool(self.zones.ways_out))
@@ -264,7 +273,8 @@ class Draft:
         return backing.Surroundings(routing, addresses if is_mutual else {}, self.zones.ways_out)
 
     def _listed(self, view: picture.MeshView) -> picture.MeshView:
-        of_services = vips.of_services(self.tables.get(view.name, {}), self._naming)
+        addresses = self.tables.get(view.name)
+        of_services = vips.of_services(addresses.table, self._naming) if addresses is not None else ()
         of_destinations = vips.of_destinations(view.destinations.all())
         made = reaching.VirtualOutbounds(of_services, of_destinations, view.destinations, view.mode)
         return replace(view, virtual=made)
@@ -340,16 +350,3 @@ def _is_cross_gateway(proxy: "res.Resource[dataplane.Dataplane] | None", view: p
         _is_cross_mesh(each) and any(selectors.matches(one.match, tags) for one in each.spec.selectors)
         for each in view.others.get("MeshGateway", ())
     )
-
-
-def held(meshes: Iterable[picture.MeshView], known: zones.Zones) -> Iterator[res.Resource[Any]]:
-    """Every resource that pictures hold, but the Configs."""
-    for view in meshes:
-        yield from view.dataplanes.values()
-        for several in (*view.policies.values(), *view.others.values()):
-            yield from several
-        for kind in destinations.KINDS:
-            yield from view.destinations.resources(kind)
-        yield view.resource
-    yield from known.ingresses.values()
-    yield from known.egresses.values()

@@ -12,7 +12,6 @@ from kuma.mesh import draft, vips
 from kuma.mesh import zones as zoning
 from kuma.mesh.draft import KINDS, Edit, Touched
 from kuma.mesh.picture import MeshView
-from kuma.resources import dns_vips
 from kuma.resources import resource as res
 
 __all__ = ["KINDS", "Edit", "MeshView", "Touched", "WorldView"]
@@ -26,7 +25,7 @@ class WorldView:
     meshes: Mapping[str, MeshView] = field(default_factory=dict)
     zones: zoning.Zones = field(default_factory=zoning.Zones)
     naming: vips.Naming = field(default_factory=vips.Naming)
-    tables: Mapping[str, dns_vips.Table] = field(default_factory=dict)
+    tables: Mapping[str, draft.Addresses] = field(default_factory=dict)
 
     def advance(self, edits: Iterable[Edit]) -> tuple["WorldView", Touched]:
         """The picture after the edits, and what they touched. Kinds that shape nothing are passed over."""
@@ -37,5 +36,13 @@ class WorldView:
         return replace(self, meshes=made.meshes, zones=made.zones, tables=made.tables), touched
 
     def held(self) -> Iterator[res.Resource[Any]]:
-        """Every resource that the pictures hold, but Configs: what is no longer in the store among them is gone."""
-        return draft.held(self.meshes.values(), self.zones)
+        """Every resource that the pictures hold: those of them that are no longer in the store are gone."""
+        for view in self.meshes.values():
+            yield from view.dataplanes.values()
+            for several in (*view.policies.values(), *view.others.values()):
+                yield from several
+            yield from view.destinations.stored()
+            yield view.resource
+        yield from self.zones.ingresses.values()
+        yield from self.zones.egresses.values()
+        yield from (each.config for each in self.tables.values())
