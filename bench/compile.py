@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import figures, xds
-from kuma.compiler import compile, inbounds, outbounds, render
+from kuma.compiler import compile, credentials, destinations, inbounds, outbounds, render, routing
+from kuma.discovery import resources as xds_types
 from kuma.legacy_policies import discovery as legacy_policies
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -65,31 +66,34 @@ def run() -> list[figures.Figure]:
     compiler = new_compiler()
     mesh = picture(compiler)
     subject = proxy.facts_of(mesh.dataplanes["proxy-0"], {})
-    outbound = outbounds.facts(mesh, subject)[0]
-    service = mesh.endpoints.of(outbound.service)
-    shape = compiler.shape(mesh, subject)
-    own = compiler.own(mesh, subject, IDENTITY, None)
+    clients = destinations.Clients(mesh, False, credentials.of_mesh(mesh, unified=False))
+    outbound = outbounds.facts(subject, clients)[0]
+    service = mesh.endpoints.of(outbound.destination.service)
+    said = compiler.match(mesh, subject)
+    shape = compiler.shape(mesh, subject, said)
+    own = compiler.own(mesh, subject, said, IDENTITY, None)
 
     def outbound_node() -> None:
-        node = outbounds.node(mesh, outbound)
-        render.listener(node.listener)
-        render.cluster(node.cluster)
+        node = outbounds.node(mesh, outbound, routing.default_routes(outbound))
+        render.rendered(xds_types.LISTENER, render.listener(node.listener, node.routes))
+        behind = outbounds.destination(mesh, outbound.destination)
+        render.rendered(xds_types.CLUSTER, render.cluster(behind.cluster))
 
     def inbound_node() -> None:
         node = inbounds.node(mesh, subject, next(iter(inbounds.facts(subject))))
-        render.listener(node.listener)
-        render.cluster(node.cluster)
+        render.rendered(xds_types.LISTENER, render.listener(node.listener))
+        render.rendered(xds_types.CLUSTER, render.cluster(node.cluster))
 
     def assignment() -> None:
-        render.assignment(outbounds.load_assignment(service.name, service.endpoints))
+        render.rendered(xds_types.ENDPOINT, outbounds.load_assignment(service.name, service.endpoints))
 
-    fresh = microseconds(lambda: new_compiler().shape(mesh, subject))
-    memoised = microseconds(lambda: compiler.shape(mesh, subject, shape), 20)
+    fresh = microseconds(lambda: new_compiler().shape(mesh, subject, said))
+    memoised = microseconds(lambda: compiler.shape(mesh, subject, said, shape), 20)
     rows = [
         ("inbound node, rendered", microseconds(inbound_node, 200)),
         ("outbound node, rendered", microseconds(outbound_node, 200)),
         (f"endpoints of one service ({len(service.endpoints)}), rendered", microseconds(assignment, 200)),
-        ("personal half of a proxy", microseconds(lambda: compiler.own(mesh, subject, IDENTITY, None), 200)),
+        ("personal half of a proxy", microseconds(lambda: compiler.own(mesh, subject, said, IDENTITY, None), 200)),
         (f"shape of {xds.OUTBOUNDS} outbounds, fresh", fresh),
         (f"shape of {xds.OUTBOUNDS} outbounds, memoised", memoised),
         ("snapshot of a proxy", microseconds(lambda: compile.snapshot(own, shape), 1000)),

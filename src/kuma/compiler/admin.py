@@ -10,6 +10,8 @@ from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 
+ORIGIN = "admin"
+
 
 @dataclass(frozen=True, slots=True)
 class AdminCertificate:
@@ -57,7 +59,7 @@ def _loopback(address: str) -> str:
 def _cluster(name: str, address: api.Message) -> nodes.ClusterNode:
     message = clusters.cluster(name, "STATIC")
     message.load_assignment.CopyFrom(sockets.static_assignment(name, address))
-    return nodes.ClusterNode(name, message)
+    return nodes.ClusterNode(name, message, origin=ORIGIN)
 
 
 def _listener(
@@ -70,7 +72,7 @@ def _listener(
     secured = _chain(own, ready, with_admin=True)
     secured.match = api.FilterChainMatch(transport_protocol="tls")
     secured.tls = tls.admin_downstream(certificate.certificate, certificate.key, certificate.ca)
-    return nodes.ListenerNode(own, message, [_chain(own, ready, with_admin=False), secured])
+    return nodes.ListenerNode(own, message, [_chain(own, ready, with_admin=False), secured], origin=ORIGIN)
 
 
 def _chain(own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:

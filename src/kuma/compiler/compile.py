@@ -4,30 +4,21 @@ What proxies share (outbounds) is a `Shape`, built once for all that list the sa
 its services changes. What is personal (inbounds, admin, identity) is an `Own`. `snapshot` puts both together.
 """
 
-import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kuma.compiler import admin, inbounds, outbounds, render, transparent
+from kuma.base import kri
+from kuma.compiler import admin, credentials, destinations, inbounds, matched, outbounds, render, routing, transparent
+from kuma.compiler import shared as sharing
 from kuma.discovery import resources as xds
-from kuma.envoy import names, tls
-from kuma.mesh import endpoints, view
+from kuma.envoy import api, tls
+from kuma.mesh import view
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import memo, policy
+from kuma.policy_engine import policy
 from kuma.resources import resource as res
 
 Authors = tuple[res.ResourceRef, ...]
 Sets = Mapping[str, Mapping[str, xds.Rendered]]
-
-
-class Built:
-    """A rendered node and who shaped it. Weakly cached: it lives while some shape holds it."""
-
-    __slots__ = ("__weakref__", "authors", "rendered")
-
-    def __init__(self, rendered: xds.Rendered, authors: Authors) -> None:
-        self.rendered = rendered
-        self.authors = authors
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +36,34 @@ class Own:
 
     sets: Sets
     authors: Mapping[tuple[str, str], Authors]
-    secrets: tuple[Built, ...] = ()
+    secrets: tuple[sharing.Built, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The outbounds of many proxies. `sets` maps stay the same objects while their content does."""
+    """The outbounds of many proxies. `sets` maps stay the same objects while their content does.
 
-    wanted: tuple[nodes.OutboundFacts, ...]
+    `services` and `targets` are the destinations it depends on: by `kuma.io/service`, and by KRI.
+    """
+
     sets: Sets
-    built: Mapping[tuple[str, str], Built] = field(default_factory=dict)
+    built: Mapping[tuple[str, str], sharing.Built] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
+    targets: frozenset[kri.Kri] = frozenset()
 
 
 class MissingIdentity(Exception):
     """The mesh demands mutual TLS and the proxy has no certificate yet; nothing may be sent in its place."""
 
 
-def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts) -> Hashable:
+def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.Matched) -> Hashable:
     """Equal for proxies that share a shape, whatever the mesh looks like at the moment."""
-    networking = subject.spec.networking
-    wanted = networking.outbound if networking else ()
     return (
         picture.name,
         subject.has(proxy.UNIFIED_NAMING),
         subject.has(proxy.BIND_OUTBOUNDS),
-        subject.redirect.enabled,
-        subject.ipv6,
-        tuple((each.address, each.port, each.tags.get("kuma.io/service")) for each in wanted),
+        outbounds.listed(picture, subject),
+        said.shared_key,
     )
 
 
@@ -86,22 +77,33 @@ def snapshot(own: Own, shape: Shape) -> xds.Snapshot:
 class Compiler:
     """Compiles proxies; holds nothing but memos, so equal inputs give equal outputs whatever came before."""
 
-    def __init__(self, policies: Sequence[policy.Policy]) -> None:
+    def __init__(self, policies: Sequence[policy.Policy], with_shadow: bool = False) -> None:
+        """`with_shadow`: shadow policies take part, for those who want to see what they would do."""
         self._policies = sorted(policies, key=lambda each: each.order)
-        self._matches = memo.MatchMemo()
-        self._nodes: weakref.WeakValueDictionary[Hashable, Built] = weakref.WeakValueDictionary()
-        self._assignments: weakref.WeakValueDictionary[tuple[str, endpoints.Service], Built]
-        self._assignments = weakref.WeakValueDictionary()
+        self._matcher = matched.Matcher(self._policies, with_shadow)
+        self._routing = routing.Routing()
+        self._shared = sharing.SharedNodes()
 
     @property
     def policy_kinds(self) -> frozenset[str]:
         """The kinds whose resources can change a proxy's configuration."""
         return frozenset(each.kind.name for each in self._policies)
 
+    @property
+    def nodes_built(self) -> int:
+        """How many shared nodes were made so far: a change should make those it concerns, and no other."""
+        return self._shared.built
+
+    def match(self, picture: view.MeshView, subject: proxy.ProxyFacts) -> matched.Matched:
+        """What all policies say of a proxy."""
+        unified = inbounds.is_unified(picture, subject)
+        return self._matcher.match(picture, subject, matched.context_of(picture, subject, unified=unified))
+
     def own(
         self,
         picture: view.MeshView,
         subject: proxy.ProxyFacts,
+        said: matched.Matched,
         identity: Identity | None,
         admin_certificate: admin.AdminCertificate | None,
     ) -> Own:
@@ -109,12 +111,11 @@ class Compiler:
         if picture.backend is not None and identity is None:
             raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
         plan = nodes.ProxyPlan(subject)
-        context = policy.Context(picture.name, mtls=picture.backend is not None)
-        for inbound in inbounds.facts(subject):
-            node = inbounds.node(picture, subject, inbound)
-            for each in self._policies:
-                match = self._matches.match(each, picture.of_kind(each.kind.name), subject, inbound)
-                each.inbound(match, node, context)
+        for facts in inbounds.facts(subject):
+            node = inbounds.node(picture, subject, facts)
+            for voice in said.voices:
+                found = voice.found.inbound(facts.address, facts.port)
+                voice.speaker.inbound(found, node, voice.context)
             plan.inbounds.append(node)
         for made, behind in (
             admin.admin_nodes(subject, admin_certificate),
@@ -122,72 +123,68 @@ class Compiler:
         ):
             plan.listeners += made
             plan.clusters += behind
-        return _rendered(plan, self._secrets(picture, subject, identity))
+        for voice in said.voices:
+            voice.speaker.proxy(voice.found, plan, voice.context)
+        return _rendered(plan, said, self._secrets(picture, subject, identity))
 
     def _secrets(
         self, picture: view.MeshView, subject: proxy.ProxyFacts, identity: Identity | None
-    ) -> tuple[Built, ...]:
+    ) -> tuple[sharing.Built, ...]:
         """Certificate and roots. The roots of a mesh are one object for all its proxies."""
-        if identity is None or picture.backend is None:
+        shown = credentials.of_mesh(picture, unified=inbounds.is_unified(picture, subject))
+        if identity is None or shown is None:
             return ()
-        unified = inbounds.is_unified(picture, subject)
         author = (res.ref_to(picture.resource),)
-        at_own = ("identity", picture.name, unified, identity)
-        own = self._nodes.get(at_own)
-        if own is None:
-            name = names.identity_secret(picture.name, unified)
-            own = Built(render.secret(tls.identity_secret(name, identity.certificate, identity.key)), author)
-            self._nodes[at_own] = own
-        at_roots = ("roots", picture.name, unified, identity.roots)
-        roots = self._nodes.get(at_roots)
-        if roots is None:
-            roots = Built(render.secret(tls.ca_secret(names.ca_secret(picture.name, unified), identity.roots)), author)
-            self._nodes[at_roots] = roots
-        return own, roots
 
-    def shape(self, picture: view.MeshView, subject: proxy.ProxyFacts, before: Shape | None = None) -> Shape:
+        def secret(key: Hashable, message: api.Message) -> sharing.Built:
+            held = self._shared.get(key)
+            return held or self._shared.keep(key, sharing.Built(render.rendered(xds.SECRET, message), author))
+
+        return (
+            secret(
+                ("identity", shown, identity),
+                tls.identity_secret(shown.identity, identity.certificate, identity.key),
+            ),
+            secret(("roots", shown, identity.roots), tls.ca_secret(shown.roots, identity.roots)),
+        )
+
+    def shape(
+        self,
+        picture: view.MeshView,
+        subject: proxy.ProxyFacts,
+        said: matched.Matched,
+        before: Shape | None = None,
+    ) -> Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
-        wanted = outbounds.facts(picture, subject)
-        built: dict[tuple[str, str], Built] = {}
-        for outbound in wanted:
-            for made in (*self._outbound(picture, outbound), self._assignment(picture, outbound)):
-                built[made.rendered.type_url, made.rendered.name] = made
+        unified = inbounds.is_unified(picture, subject)
+        clients = destinations.Clients(picture, unified, credentials.of_mesh(picture, unified=unified))
+        built: dict[tuple[str, str], sharing.Built] = {}
+        reached: dict[nodes.ClusterFacts, None] = {}
+        for outbound in outbounds.facts(subject, clients):
+            routes = self._routing.routes(outbound, said, clients)
+            listener = self._shared.listener(picture, outbound, routes, said)
+            built[xds.LISTENER, outbounds.listener_name(outbound)] = listener
+            for route in routes:
+                reached.update(dict.fromkeys(route.reached))
+        for facts in reached:
+            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, said)
+            built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, clients.endpoints(facts), said)
         sets: dict[str, dict[str, xds.Rendered]] = {}
-        for (kind, name), made in built.items():
-            sets.setdefault(kind, {})[name] = made.rendered
+        for (kind, _), made in built.items():
+            if made.rendered is not None:
+                sets.setdefault(kind, {})[made.rendered.name] = made.rendered
         old = before.sets if before is not None else {}
         kept = {kind: old[kind] if kind in old and _is_same(old[kind], new) else new for kind, new in sets.items()}
-        return Shape(wanted, kept, built, frozenset(each.service for each in wanted))
-
-    def _outbound(self, picture: view.MeshView, outbound: nodes.OutboundFacts) -> tuple[Built, Built]:
-        at_listener = ("listener", picture.name, outbound)
-        at_cluster = ("cluster", outbound.mesh, outbound.service, outbound.protocol, outbound.tls, outbound.unified)
-        listener, cluster = self._nodes.get(at_listener), self._nodes.get(at_cluster)
-        if listener is None or cluster is None:
-            node = outbounds.node(picture, outbound)
-            if listener is None:
-                listener = Built(render.listener(node.listener), tuple(node.listener.authors))
-                self._nodes[at_listener] = listener
-            if cluster is None:
-                cluster = Built(render.cluster(node.cluster), tuple(node.cluster.authors))
-                self._nodes[at_cluster] = cluster
-        return listener, cluster
-
-    def _assignment(self, picture: view.MeshView, outbound: nodes.OutboundFacts) -> Built:
-        service = picture.endpoints.of(outbound.service)
-        found = self._assignments.get((picture.name, service))
-        if found is None:
-            message = outbounds.load_assignment(outbound.service, service.endpoints)
-            found = Built(render.assignment(message), ())
-            self._assignments[picture.name, service] = found
-        return found
+        services = frozenset(each.service for each in reached if each.target is None)
+        targets = frozenset(each.target for each in reached if each.target is not None)
+        return Shape(kept, built, services, targets)
 
 
 def _is_same(old: Mapping[str, xds.Rendered], new: Mapping[str, xds.Rendered]) -> bool:
     return len(old) == len(new) and all(old.get(name) is each for name, each in new.items())
 
 
-def _rendered(plan: nodes.ProxyPlan, secrets: tuple[Built, ...]) -> Own:
+def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[sharing.Built, ...]) -> Own:
     sets: dict[str, dict[str, xds.Rendered]] = {}
     authors: dict[tuple[str, str], Authors] = {}
 
@@ -195,13 +192,18 @@ def _rendered(plan: nodes.ProxyPlan, secrets: tuple[Built, ...]) -> Own:
         sets.setdefault(rendered.type_url, {})[rendered.name] = rendered
         authors[rendered.type_url, rendered.name] = who
 
-    for inbound in plan.inbounds:
-        put(render.listener(inbound.listener), tuple(inbound.listener.authors))
-        put(render.cluster(inbound.cluster), tuple(inbound.cluster.authors))
-    for listener in plan.listeners:
-        put(render.listener(listener), tuple(listener.authors))
-    for cluster in plan.clusters:
-        put(render.cluster(cluster), tuple(cluster.authors))
+    def finish(kind: str, message: api.Message, node: nodes.ListenerNode | nodes.ClusterNode) -> None:
+        left = matched.patched(said, kind, message, node.origin)
+        if left is not None:
+            put(render.rendered(kind, left), tuple(node.authors))
+
+    listeners = [*(each.listener for each in plan.inbounds), *plan.listeners]
+    clusters = [*(each.cluster for each in plan.inbounds), *plan.clusters]
+    for listener in listeners:
+        finish(xds.LISTENER, render.listener(listener), listener)
+    for cluster in clusters:
+        finish(xds.CLUSTER, render.cluster(cluster), cluster)
     for secret in secrets:
-        put(secret.rendered, secret.authors)
+        if secret.rendered is not None:
+            put(secret.rendered, secret.authors)
     return Own(sets, authors, secrets)

@@ -6,13 +6,14 @@ Timeouts are what Kuma delivers where no MeshTimeout applies. Source: Envoy's li
 from collections.abc import Iterable
 
 from kuma.base import labels
-from kuma.compiler import listeners
+from kuma.compiler import credentials, listeners
 from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.mesh import endpoints, view
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
+ORIGIN = "inbound"
 IDLE_SECONDS = 3600.0
 GRPC_IDLE_SECONDS = 7200.0
 STREAM_IDLE_SECONDS = 3600.0
@@ -75,7 +76,7 @@ def _cluster(subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, unified: bo
             options.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(GRPC_IDLE_SECONDS))
         else:
             http.set_lifetimes(options, IDLE_SECONDS)
-    return nodes.ClusterNode(name, message, http=options)
+    return nodes.ClusterNode(name, message, http=options, origin=ORIGIN)
 
 
 def _listener(
@@ -94,12 +95,13 @@ def _listener(
     listeners.set_tags(message, dict(inbound.tags) or {"kuma.io/unified-name": f"self_inbound_dp_{inbound.section}"})
     if unified:
         message.stat_prefix = name
-    out = nodes.ListenerNode(name, message)
+    out = nodes.ListenerNode(name, message, origin=ORIGIN)
+    shown = credentials.of_mesh(picture, unified=unified)
 
     def chain(secured: bool, match: api.Message | None = None) -> nodes.ChainNode:
         made = _chain(subject, inbound, name, cluster, unified)
         made.match = match
-        made.tls = tls.downstream(picture.name, unified) if secured else None
+        made.tls = _downstream(shown, picture.name) if secured and shown else None
         return made
 
     if picture.backend is None:
@@ -114,6 +116,10 @@ def _listener(
             chain(secured=True, match=api.FilterChainMatch(transport_protocol="tls", application_protocols=[tls.ALPN])),
         ]
     return out
+
+
+def _downstream(shown: credentials.Credentials, mesh: str) -> api.Message:
+    return tls.downstream(shown.identity, shown.roots, [names.spiffe_id(mesh, "")])
 
 
 def _chain(

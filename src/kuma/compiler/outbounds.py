@@ -1,99 +1,126 @@
-"""Outbounds by `kuma.io/service`: a listener for the application to dial, the cluster it leads to, its endpoints.
+"""Outbounds: a listener for the application to dial, the cluster of a destination, its endpoints.
 
 Nothing here is personal to a proxy, so a node is built once for all proxies that have equal facts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kuma.base import labels
-from kuma.compiler import inbounds, listeners
+from kuma.compiler import destinations, listeners
 from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.mesh import endpoints, view
+from kuma.mesh import outbounds as mesh_outbounds
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 
-LOOPBACK = "127.0.0.1"
-IDLE_SECONDS = 3600.0
+ORIGIN = "outbound"
+UNIFIED_NAME = "kuma.io/unified-name"
 
 
-def facts(picture: view.MeshView, subject: proxy.ProxyFacts) -> tuple[nodes.OutboundFacts, ...]:
-    """The outbounds of a proxy, in the order it lists them; one that stands twice on one address counts once."""
-    networking = subject.spec.networking
-    if networking is None:
-        return ()
-    unified = inbounds.is_unified(picture, subject)
+def listed(picture: view.MeshView, subject: proxy.ProxyFacts) -> mesh_outbounds.Outbounds:
+    """The addresses on which a proxy's application finds destinations; one object for proxies of equal reach."""
+    transparent = subject.redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS)
+    return picture.outbounds_of(subject.resource, transparent=transparent)
+
+
+def facts(subject: proxy.ProxyFacts, clients: destinations.Clients) -> tuple[nodes.OutboundFacts, ...]:
+    """The outbounds of a proxy, in the order it lists them."""
     bind = not subject.redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS)
-    found: dict[tuple[str, int], nodes.OutboundFacts] = {}
-    for outbound in networking.outbound:
-        service = outbound.tags.get(labels.SERVICE_TAG)
-        if not service:
-            continue
-        address = outbound.address or LOOPBACK
-        made = nodes.OutboundFacts(
-            mesh=picture.name,
-            service=service,
-            address=address,
-            port=outbound.port,
-            protocol=nodes.Protocol.named(picture.endpoints.of(service).protocol),
-            tls=nodes.Tls.MUTUAL if picture.speaks_tls(service) else nodes.Tls.PLAIN,
-            unified=unified,
-            bind=bind,
-            ipv6=subject.ipv6,
+    out = []
+    for each in listed(clients.picture, subject):
+        if each.destination is None:
+            destination = clients.of_service(each.service)
+        else:
+            found = clients.picture.destinations.of(each.destination)
+            if found is None:
+                continue
+            destination = clients.of_destination(found)
+        out.append(
+            nodes.OutboundFacts(
+                destination, each.address, each.port, unified=clients.unified, bind=bind, ipv6=subject.ipv6
+            )
         )
-        found.setdefault((address, outbound.port), made)
-    return tuple(found.values())
+    return tuple(out)
 
 
-def node(picture: view.MeshView, outbound: nodes.OutboundFacts) -> nodes.OutboundNode:
+def node(
+    picture: view.MeshView, outbound: nodes.OutboundFacts, routes: Sequence[nodes.RouteFacts]
+) -> nodes.OutboundNode:
     """The skeleton of one outbound, before any policy."""
-    listener, cluster = _listener(outbound), _cluster(outbound)
-    author = res.ref_to(picture.resource)
-    nodes.add_authors(listener, [author])
-    nodes.add_authors(cluster, [author])
-    return nodes.OutboundNode(outbound, listener, cluster)
-
-
-def _listener(outbound: nodes.OutboundFacts) -> nodes.ListenerNode:
-    name = names.outbound_listener(outbound.address, outbound.port)
+    destination = outbound.destination
+    name = listener_name(outbound)
     message = listeners.tcp_listener(name, outbound.address, outbound.port, api.OUTBOUND)
     if not outbound.bind:
         message.bind_to_port.value = False
-    listeners.set_tags(message, {labels.SERVICE_TAG: outbound.service})
-    stat = names.sanitize_stat(outbound.service)
-    if not outbound.protocol.is_http:
-        chain = nodes.ChainNode(tcp=api.TcpProxy(stat_prefix=stat, cluster=outbound.service))
-        return nodes.ListenerNode(name, message, [chain])
+    if destination.target is not None:
+        listeners.set_tags(message, {UNIFIED_NAME: str(destination.target)})
+        if outbound.unified:
+            message.stat_prefix = name
+    else:
+        listeners.set_tags(message, {labels.SERVICE_TAG: destination.service})
+    listener = nodes.ListenerNode(name, message, origin=ORIGIN)
+    nodes.add_authors(listener, [res.ref_to(picture.resource), *(who for each in routes for who in each.origins)])
+    stat = names.sanitize_stat(destination.name)
+    if any(each.message is None for each in routes):
+        listener.chains.append(nodes.ChainNode(tcp=_tcp_proxy(stat, routes)))
+        return nodes.OutboundNode(outbound, listener)
     manager = http.connection_manager(stat, ipv6=outbound.ipv6)
     manager.normalize_path.value = True
     manager.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(0))
-    host = http.routes(manager.route_config, names.outbound_route(outbound.service), outbound.service)
-    route = http.prefix_route(host, "/", outbound.service)
-    route.name = http.CATCH_ALL_ROUTE
-    route.route.timeout.CopyFrom(api.seconds(0))
-    chain = nodes.ChainNode(http=manager, http_filters=listeners.http_filters(outbound.protocol))
-    return nodes.ListenerNode(name, message, [chain])
+    config = str(destination.target) if destination.target is not None else names.outbound_route(destination.service)
+    http.routes(manager.route_config, config, destination.name)
+    if outbound.source_tags:
+        header = manager.route_config.request_headers_to_add.add().header
+        header.key, header.value = listeners.TAGS_HEADER, outbound.source_tags
+    listener.chains.append(nodes.ChainNode(http=manager, http_filters=listeners.http_filters(destination.protocol)))
+    made = []
+    for each in routes:
+        copied = api.Route()
+        copied.CopyFrom(each.message)
+        made.append(nodes.RouteNode(each, copied))
+    return nodes.OutboundNode(outbound, listener, made)
 
 
-def _cluster(outbound: nodes.OutboundFacts) -> nodes.ClusterNode:
-    message = clusters.cluster(outbound.service, "EDS")
-    options = http.upstream_options(http2=True)
-    if outbound.protocol in (nodes.Protocol.HTTP, nodes.Protocol.HTTP2):
-        http.set_lifetimes(options, IDLE_SECONDS)
+def listener_name(outbound: nodes.OutboundFacts) -> str:
+    """What Envoy calls the listener: after its address, or after its destination with unified naming."""
+    target = outbound.destination.target
+    if outbound.unified and target is not None:
+        return str(target)
+    return names.outbound_listener(outbound.address, outbound.port)
+
+
+def _tcp_proxy(stat: str, routes: Sequence[nodes.RouteFacts]) -> api.Message:
+    out = api.TcpProxy(stat_prefix=stat)
+    splits = [split for each in routes for split in each.splits]
+    if len(splits) == 1:
+        out.cluster = splits[0].cluster.name
+    else:
+        for split in splits:
+            out.weighted_clusters.clusters.add(name=split.cluster.name, weight=split.weight)
+    return out
+
+
+def destination(picture: view.MeshView, facts: nodes.ClusterFacts) -> nodes.DestinationNode:
+    """The skeleton of the cluster of a destination, before any policy."""
+    message = clusters.cluster(facts.name, "EDS")
     context = None
-    if outbound.tls == nodes.Tls.MUTUAL:
-        sni = names.service_sni(outbound.service, outbound.mesh)
-        context = tls.upstream(outbound.mesh, outbound.service, sni, outbound.unified)
-    return nodes.ClusterNode(outbound.service, message, http=options, tls=context)
+    if facts.upstream is not None:
+        up = facts.upstream
+        context = tls.upstream(up.identity, up.roots, up.sni, exact=up.exact, prefix=up.prefix)
+    made = nodes.ClusterNode(facts.name, message, http=http.upstream_options(http2=True), tls=context, origin=ORIGIN)
+    nodes.add_authors(made, [res.ref_to(picture.resource)])
+    return nodes.DestinationNode(facts, made)
 
 
 def load_assignment(name: str, members: Iterable[endpoints.Endpoint]) -> api.Message:
     """The endpoints of a cluster, grouped by zone; none at all leaves the name alone."""
     out = api.ClusterLoadAssignment(cluster_name=name)
-    zones: dict[str, api.Message] = {}
-    for member in sorted(members, key=lambda each: (each.zone, each.address, each.port)):
-        group = zones.get(member.zone)
+    groups: dict[tuple[str, int], api.Message] = {}
+    for member in sorted(members, key=lambda each: (each.zone, each.priority, each.address, each.port)):
+        at = (member.zone, member.priority)
+        group = groups.get(at)
         if group is None:
-            group = zones[member.zone] = out.endpoints.add()
+            group = groups[at] = out.endpoints.add(priority=member.priority)
             if member.zone:
                 group.locality.zone = member.zone
         one = group.lb_endpoints.add()

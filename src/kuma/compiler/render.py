@@ -1,5 +1,7 @@
 """Nodes into bytes: each is packed once, filters in the order of their stages."""
 
+from collections.abc import Sequence
+
 from kuma.discovery import resources as xds
 from kuma.envoy import api, http, tls
 from kuma.plan import nodes
@@ -7,12 +9,14 @@ from kuma.plan import nodes
 TCP_PROXY = "envoy.filters.network.tcp_proxy"
 
 
-def listener(node: nodes.ListenerNode) -> xds.Rendered:
-    """A listener with all its chains."""
+def listener(node: nodes.ListenerNode, routes: Sequence[nodes.RouteNode] = ()) -> api.Message:
+    """A listener with all its chains; `routes` are those of an outbound that speaks HTTP."""
     message = node.message
     for chain in node.chains:
+        if routes and chain.http is not None:
+            chain.http.route_config.virtual_hosts[0].routes.extend(each.message for each in routes)
         _chain(message.filter_chains.add(), chain)
-    return _rendered(xds.LISTENER, node.name, message)
+    return message
 
 
 def _chain(out: api.Message, chain: nodes.ChainNode) -> None:
@@ -32,25 +36,17 @@ def _chain(out: api.Message, chain: nodes.ChainNode) -> None:
         out.filters.add(name=TCP_PROXY).typed_config.CopyFrom(api.pack(chain.tcp))
 
 
-def cluster(node: nodes.ClusterNode) -> xds.Rendered:
+def cluster(node: nodes.ClusterNode) -> api.Message:
     """A cluster with its protocol options and TLS context."""
     message = node.message
     if node.http is not None:
         message.typed_extension_protocol_options[http.PROTOCOL_OPTIONS].CopyFrom(api.pack(node.http))
     if node.tls is not None:
         message.transport_socket.CopyFrom(tls.socket(node.tls))
-    return _rendered(xds.CLUSTER, node.name, message)
+    return message
 
 
-def assignment(message: api.Message) -> xds.Rendered:
-    """The endpoints of a cluster."""
-    return _rendered(xds.ENDPOINT, message.cluster_name, message)
-
-
-def secret(message: api.Message) -> xds.Rendered:
-    """A secret."""
-    return _rendered(xds.SECRET, message.name, message)
-
-
-def _rendered(type_url: str, name: str, message: api.Message) -> xds.Rendered:
+def rendered(type_url: str, message: api.Message) -> xds.Rendered:
+    """A message as proxies get it."""
+    name = message.cluster_name if type_url == xds.ENDPOINT else message.name
     return xds.Rendered(type_url, name, message.SerializeToString(deterministic=True))

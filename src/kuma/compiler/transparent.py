@@ -9,6 +9,7 @@ from kuma.mesh import view
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 
+ORIGIN = "transparent"
 _FAMILIES = (("ipv4", "0.0.0.0", "127.0.0.6"), ("ipv6", "::", "::6"))
 
 
@@ -39,8 +40,10 @@ def passthrough_nodes(
             behind.append(nodes.ClusterNode(inbound, cluster))
     authors = [res.ref_to(subject.resource), res.ref_to(picture.resource)]
     for each in made:
+        each.origin = ORIGIN
         nodes.add_authors(each, authors)
     for other in behind:
+        other.origin = ORIGIN
         nodes.add_authors(other, authors)
     return made, behind
 

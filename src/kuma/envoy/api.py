@@ -62,6 +62,7 @@ Permission = rbac_pb2.Permission
 Principal = rbac_pb2.Principal
 RbacAction = rbac_pb2.Action
 RbacRules = rbac_pb2.RBAC
+Route = route_components_pb2.Route
 RouteConfiguration = route_pb2.RouteConfiguration
 Router = router_pb2.Router
 Secret = secret_pb2.Secret

@@ -4,6 +4,7 @@ Legacy and unified naming stand side by side, one function a name. Source: Kuma'
 names is what Kuma 2.14 proxies carry, the unified ones are KRIs and contextual names (`self_...`, `system_...`).
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 
@@ -43,6 +44,14 @@ def outbound_listener(address: str, port: int) -> str:
 def outbound_route(service: str) -> str:
     """Route configuration of one outbound by `kuma.io/service`."""
     return f"outbound:{service}"
+
+
+def service_cluster(service: str, tags: Mapping[str, str]) -> str:
+    """Cluster of a `kuma.io/service`; a subset of it carries the start of a SHA-256 over its sorted tags."""
+    if not tags:
+        return service
+    digest = hashlib.sha256("".join(key + tags[key] for key in sorted(tags)).encode())
+    return f"{service}-{digest.hexdigest()[:16]}"
 
 
 def passthrough(direction: str, family: str, unified: bool) -> str:

@@ -25,26 +25,35 @@ def _san(kind: int, *, exact: str = "", prefix: str = "") -> api.Message:
     return api.SubjectAltNameMatcher(san_type=kind, matcher=matcher)
 
 
-def _mesh_context(common: api.Message, mesh: str, unified: bool, sans: Sequence[api.Message]) -> None:
+def _mesh_context(common: api.Message, identity: str, roots: str, sans: Sequence[api.Message]) -> None:
     combined = common.combined_validation_context
     combined.default_validation_context.match_typed_subject_alt_names.extend(sans)
-    combined.validation_context_sds_secret_config.CopyFrom(_sds(names.ca_secret(mesh, unified)))
-    common.tls_certificate_sds_secret_configs.append(_sds(names.identity_secret(mesh, unified)))
+    combined.validation_context_sds_secret_config.CopyFrom(_sds(roots))
+    common.tls_certificate_sds_secret_configs.append(_sds(identity))
 
 
-def downstream(mesh: str, unified: bool) -> api.Message:
-    """Server side of mutual TLS: any client of the mesh; who may do what is for RBAC to say."""
+def downstream(identity: str, roots: str, prefixes: Sequence[str]) -> api.Message:
+    """Server side of mutual TLS: any client whose URI has one of the prefixes; who may do what is for RBAC to say.
+
+    `identity` and `roots` are names of secrets.
+    """
     out = api.DownstreamTlsContext()
     out.require_client_certificate.value = True
-    _mesh_context(out.common_tls_context, mesh, unified, [_san(api.URI_SAN, prefix=names.spiffe_id(mesh, ""))])
+    _mesh_context(out.common_tls_context, identity, roots, [_san(api.URI_SAN, prefix=each) for each in prefixes])
     return out
 
 
-def upstream(mesh: str, service: str, sni: str, unified: bool) -> api.Message:
-    """Client side of mutual TLS: the server must be `service` of `mesh`."""
+def upstream(identity: str, roots: str, sni: str, *, exact: Sequence[str] = (), prefix: str = "") -> api.Message:
+    """Client side of mutual TLS: the server must carry one of the `exact` URIs, or one that begins with `prefix`.
+
+    `identity` and `roots` are names of secrets.
+    """
     out = api.UpstreamTlsContext(sni=sni)
     out.common_tls_context.alpn_protocols.append(ALPN)
-    _mesh_context(out.common_tls_context, mesh, unified, [_san(api.URI_SAN, exact=names.spiffe_id(mesh, service))])
+    sans = [_san(api.URI_SAN, exact=each) for each in exact]
+    if prefix:
+        sans.append(_san(api.URI_SAN, prefix=prefix))
+    _mesh_context(out.common_tls_context, identity, roots, sans)
     return out
 
 

@@ -5,9 +5,10 @@ A connection manager, its filters and a TLS context stay unpacked until `compile
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
+from kuma.base import kri
 from kuma.envoy import api
 from kuma.plan import proxy
 from kuma.resources import resource as res
@@ -39,8 +40,12 @@ class Protocol(enum.Enum):
 class Stage(enum.IntEnum):
     """Where a filter stands in its chain; `compiler.render` sorts by it, equal stages keep their order."""
 
+    FACTS = 50
     AUTHORIZATION = 100
+    LOG_FACTS = 150
     STATISTICS = 200
+    FAULT = 300
+    RATE_LIMIT = 400
 
 
 @dataclass(slots=True)
@@ -66,23 +71,28 @@ class ChainNode:
 
 @dataclass(slots=True)
 class ListenerNode:
-    """A listener: `message` without its chains, which stand beside it."""
+    """A listener: `message` without its chains, which stand beside it. `origin` is the generator that made it."""
 
     name: str
     message: api.Message
     chains: list[ChainNode] = field(default_factory=list)
     authors: dict[res.ResourceRef, None] = field(default_factory=dict)
+    origin: str = ""
 
 
 @dataclass(slots=True)
 class ClusterNode:
-    """A cluster: `http` are its HTTP protocol options, `tls` its upstream TLS context, both unpacked."""
+    """A cluster: `http` are its HTTP protocol options, `tls` its upstream TLS context, both unpacked.
+
+    `origin` is the generator that made it.
+    """
 
     name: str
     message: api.Message
     http: api.Message | None = None
     tls: api.Message | None = None
     authors: dict[res.ResourceRef, None] = field(default_factory=dict)
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +118,122 @@ class InboundNode:
     cluster: ClusterNode
 
 
-class Tls(enum.Enum):
-    """How a client reaches a destination."""
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How a client proves who it is to a destination and whom it expects there.
 
-    PLAIN = "plain"
-    MUTUAL = "mutual"
+    The server has to carry one of the `exact` URIs or, where there is none, one that begins with `prefix`. `identity`
+    and `roots` name secrets.
+    """
+
+    sni: str
+    identity: str
+    roots: str
+    exact: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """What decides about the cluster of one destination; nothing in it is personal to a proxy.
+
+    A destination is either `target`, the KRI of a MeshService or its like with the port as its section, or a
+    `kuma.io/service` with, for a subset, further `tags`. `service` is what logs and certificates call it.
+    """
+
+    mesh: str
+    name: str
+    service: str
+    protocol: Protocol
+    target: kri.Kri | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    upstream: Upstream | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundFacts:
-    """What decides about one destination and the listener before it; nothing in it is personal to a proxy."""
+    """What decides about the listener before one destination; nothing in it is personal to a proxy.
 
-    mesh: str
-    service: str
+    `source_tags` is the header that tells the destination who calls, where some policy of the mesh asks for it.
+    """
+
+    destination: ClusterFacts
     address: str
     port: int
-    protocol: Protocol
-    tls: Tls
     unified: bool
     bind: bool
     ipv6: bool
+    source_tags: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A share of the requests of a route, and where it goes."""
+
+    cluster: ClusterFacts
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """Where an outbound sends one sort of its requests, or all of its connections.
+
+    `matches` is the hash of the matches and `rule` the KRI of the MeshHTTPRoute, by which policies about a route find
+    it; the route that is there without any has no rule. `message` is the Envoy route, None where the outbound speaks
+    TCP. `mirrors` get copies. `source` is the conf that it comes from and its place there: with equal sources and
+    clusters, routes are equal.
+    """
+
+    splits: tuple[Split, ...]
+    matches: str = ""
+    rule: kri.Kri | None = None
+    message: api.Message | None = field(default=None, compare=False)
+    mirrors: tuple[ClusterFacts, ...] = ()
+    source: Hashable = None
+    origins: tuple[res.ResourceRef, ...] = ()
+
+    @property
+    def reached(self) -> tuple[ClusterFacts, ...]:
+        """Every cluster that it leads to."""
+        return (*(each.cluster for each in self.splits), *self.mirrors)
+
+
+@dataclass(slots=True)
+class RouteNode:
+    """One Envoy route of an outbound while policies edit it."""
+
+    facts: RouteFacts
+    message: api.Message
 
 
 @dataclass(slots=True)
 class OutboundNode:
-    """One outbound: its listener and the cluster it leads to."""
+    """One outbound: its listener and, where it speaks HTTP, the routes behind it in the order of their trial."""
 
     facts: OutboundFacts
     listener: ListenerNode
+    routes: list[RouteNode] = field(default_factory=list)
+
+    @property
+    def chain(self) -> ChainNode:
+        """Its only filter chain."""
+        return self.listener.chains[0]
+
+
+@dataclass(slots=True)
+class DestinationNode:
+    """A destination as clients see it: the cluster that outbounds and routes lead to."""
+
+    facts: ClusterFacts
     cluster: ClusterNode
+
+
+@dataclass(slots=True)
+class EndpointsNode:
+    """The endpoints behind a destination: `message` is the ClusterLoadAssignment, grouped by locality."""
+
+    facts: ClusterFacts
+    message: api.Message
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kuma.base import labels
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
@@ -55,6 +56,11 @@ class ProxyFacts:
     def spec(self) -> dataplane.Dataplane:
         """The Dataplane's spec."""
         return self.resource.spec
+
+    @property
+    def zone(self) -> str:
+        """The zone it lives in; empty if unknown."""
+        return self.resource.meta.labels.get(labels.ZONE, "")
 
     def has(self, feature: str) -> bool:
         """Whether the agent advertised a feature."""

@@ -1,72 +1,46 @@
 """What a policy is to the engine: a kind, a place in the order, and hooks for the nodes it cares about.
 
 The engine finds the confs that apply to a node and hands them over with the node; a hook edits the node's Envoy
-messages in place and never searches. Every hook does nothing unless a policy overrides it.
+messages in place and never searches. Every hook does nothing unless a policy overrides it. A hook is called for every
+node of its sort, with None where no conf applies: some policies have defaults.
+
+Nodes of outbounds, routes, clusters and endpoints are shared by all proxies for which the same confs apply. A policy
+that writes something of the proxy itself into them says what in `personal` and finds it in `Context.own`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import msgspec
-
+from kuma.base import kri
+from kuma.envoy import api
 from kuma.plan import nodes, proxy
+from kuma.policy_engine import matcher, rules, surroundings
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-
-Conf = TypeVar("Conf", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The few facts of mesh and proxy that translations need. `several_sans`: certificates carry more than one URI."""
+    """The few facts of mesh and proxy that translations need.
+
+    `mtls`: the mesh has mutual TLS. `several_sans`: certificates carry more than one URI. `zone` is where the proxy
+    lives, `own` what the policy's `personal` returned. `default_mode` is the mode of the mesh's mutual TLS backend.
+    """
 
     mesh: str
     mtls: bool
     several_sans: bool = True
+    zone: str = ""
+    unified: bool = False
+    ipv6: bool = True
+    transparent: bool = False
+    permissive: bool = False
+    own: Hashable = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClientEntry(Generic[Conf]):
-    """One entry of some `from[]`: clients that carry all `tags` get `conf`, unless a later entry says otherwise."""
-
-    tags: tuple[tuple[str, str], ...]
-    conf: Conf
-    origin: res.ResourceRef
-
-
-@dataclass(frozen=True, slots=True)
-class InboundRule(Generic[Conf]):
-    """From `rules[]` entries: one entry of one policy, in order of precedence, not merged."""
-
-    conf: Conf
-    origin: res.ResourceRef
-
-
-@dataclass(frozen=True, slots=True)
-class InboundMatch:
-    """What all policies of one kind say of one inbound. `on_proxy`: some policy of the kind is about the proxy.
-
-    `clients` stand from the least to the most important, `rules` from the most to the least.
-    """
-
-    clients: tuple[ClientEntry[Any], ...] = ()
-    rules: tuple[InboundRule[Any], ...] = ()
-    on_proxy: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was said of this inbound."""
-        return not self.clients and not self.rules
-
-    @property
-    def origins(self) -> tuple[res.ResourceRef, ...]:
-        """Every policy that has a part in it."""
-        found = [each.origin for each in self.clients] + [each.origin for each in self.rules]
-        return tuple(dict.fromkeys(found))
-
-
-NOTHING = InboundMatch()
+Conf = rules.Merged[Any] | None
+"""The conf of one policy for one node, with the policies that it comes from."""
 
 
 class Policy:
@@ -75,11 +49,62 @@ class Policy:
     kind: kinds.Kind[Any]
     order: int
 
-    def match_inbound(
-        self, policies: Sequence[res.Resource[Any]], subject: proxy.ProxyFacts, inbound: nodes.InboundFacts
-    ) -> InboundMatch:
-        """What `policies`, all of this kind in the proxy's mesh, say of one inbound."""
-        return NOTHING
+    def match(
+        self,
+        memory: matcher.Matcher,
+        policies: tuple[res.Resource[Any], ...],
+        subject: proxy.ProxyFacts,
+        around: surroundings.Surroundings,
+        with_shadow: bool = False,
+    ) -> rules.ProxyRules:
+        """What `policies`, all of this kind in the proxy's mesh, say of one proxy."""
+        return memory.match(self.kind, policies, subject, around, with_shadow)
 
-    def inbound(self, match: InboundMatch, node: nodes.InboundNode, context: Context) -> None:
-        """Edits an inbound; called for every inbound, also where nothing matched."""
+    def conf_for(self, found: rules.ProxyRules, destination: nodes.ClusterFacts) -> Conf:
+        """The conf for a destination: of `to[]`, or the one that the whole proxy has."""
+        if found.single is not None:
+            return found.single
+        if destination.target is not None:
+            return found.to.of(destination.target)
+        return found.to.of_service(destination.service, dict(destination.tags))
+
+    def conf_for_route(
+        self, found: rules.ProxyRules, destination: nodes.ClusterFacts, matches: str, rule: kri.Kri | None
+    ) -> Conf:
+        """The conf for one route of an outbound to `destination`."""
+        if found.single is not None:
+            return found.single
+        if destination.target is not None:
+            return found.to.of_route(rule, destination.target)
+        return found.to.of_service(destination.service, dict(destination.tags), matches)
+
+    def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
+        """What of the proxy itself goes into its nodes; proxies of another value share none of them."""
+        return None
+
+    def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: Context) -> None:
+        """Edits an inbound."""
+
+    def outbound(self, conf: Conf, node: nodes.OutboundNode, context: Context) -> None:
+        """Edits the listener of an outbound; its routes are edited one by one."""
+
+    def route(self, conf: Conf, node: nodes.RouteNode, outbound: nodes.OutboundFacts, context: Context) -> None:
+        """Edits one route of an outbound."""
+
+    def cluster(self, conf: Conf, node: nodes.DestinationNode, context: Context) -> None:
+        """Edits the cluster of a destination."""
+
+    def endpoints(self, conf: Conf, node: nodes.EndpointsNode, context: Context) -> None:
+        """Edits the endpoints of a destination."""
+
+    def proxy(self, found: rules.ProxyRules, plan: nodes.ProxyPlan, context: Context) -> None:
+        """Edits, or adds to, what is personal to a proxy; its inbounds have been edited already."""
+
+    def patch(self, conf: Conf, kind: str, message: api.Message, origin: str) -> api.Message | None:
+        """The last word on one Envoy resource of a type: `message`, edited or not; None removes it."""
+        return message
+
+
+def overrides(policy: Policy, hook: str) -> bool:
+    """Whether a policy does anything at a hook."""
+    return getattr(type(policy), hook) is not getattr(Policy, hook)

@@ -7,13 +7,13 @@ compiled keeps what it has and is reported; the others go on.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Any
 
 import structlog
 
 from kuma.base import errors
-from kuma.compiler import admin, compile
+from kuma.compiler import admin, compile, matched
 from kuma.discovery import resources as xds
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -49,6 +49,7 @@ class Feed:
         self.changed = asyncio.Event()
         self.identity: issuing.Identity | None = None
         self.subject: proxy.ProxyFacts | None = None
+        self.said: matched.Matched | None = None
         self.own: compile.Own | None = None
         self.group: _Group | None = None
         self.basis: res.Resource[Any] | None = None
@@ -97,7 +98,7 @@ class Publisher:
         self._identities = identities
         self._admin_certificates = admin_certificates
         self._metrics = metrics
-        self._relevant = frozenset({"Mesh", "Dataplane", "ServiceInsight"} | compiler.policy_kinds)
+        self._relevant = compiler.policy_kinds.union(view.KINDS)
         self._world = view.WorldView(compiler.policy_kinds)
         self._feeds: dict[res.Key, dict[Feed, None]] = {}
         self._groups: dict[Hashable, _Group] = {}
@@ -173,23 +174,13 @@ class Publisher:
 
     def _kinds(self) -> list[Any]:
         """Every kind that shapes proxies, Mesh first: nothing is taken in before its mesh."""
-        found = [self._catalog.find(name) for name in ("Mesh", "Dataplane", "ServiceInsight")]
-        found += [self._catalog.find(name) for name in sorted(self._compiler.policy_kinds)]
+        found = [self._catalog.find(name) for name in (*view.KINDS, *sorted(self._compiler.policy_kinds))]
         return [kind for kind in found if kind is not None]
 
     def _gone(self, present: Iterable[res.Resource[Any]]) -> list[res.Resource[Any]]:
         """What the picture holds, or is about to take in, and the store does not."""
         keys = {each.key for each in present}
-        held = [edit.resource for edit in self._edits if not edit.deleted]
-        held += [
-            each
-            for picture in self._world.meshes.values()
-            for each in (
-                *picture.dataplanes.values(),
-                *(policy for policies in picture.policies.values() for policy in policies),
-                picture.resource,
-            )
-        ]
+        held = [*(edit.resource for edit in self._edits if not edit.deleted), *self._world.held()]
         return [each for each in held if each.key not in keys]
 
     async def _work(self) -> None:
@@ -211,23 +202,51 @@ class Publisher:
             self.refresh_mesh(mesh)
         for key in touched.proxies:
             self.refresh_key(key)
+        self._refresh_addressed({mesh for mesh, _, _ in touched.policies} - touched.meshes)
         stale, self._stale = self._stale, {}
         changed: dict[Feed, None] = {}
         reached = [each for each in self._groups.values() if each.is_behind or self._is_reached(each, touched)]
+        waiting = []
         for done, group in enumerate(reached, start=1):
-            if group.feeds and self._try_reshape(group):
+            group.is_behind = True
+            if all(feed in stale for feed in group.feeds):
+                waiting.append(group)  # its proxies may have to go to other groups; the first that stays builds it
+            elif self._try_reshape(group):
                 changed.update(group.feeds)
             if done % SHAPES_PER_TURN == 0:
                 await asyncio.sleep(0)
         await self._publish(stale, changed)
+        for group in waiting:
+            if group.is_behind and group.feeds and self._try_reshape(group):
+                for feed in group.feeds:
+                    self._hand_out(feed)
+
+    def _refresh_addressed(self, meshes: Collection[str]) -> None:
+        """Compiles again those proxies of some meshes to which policies say something else than before."""
+        for key in [each for each in self._feeds if each.mesh in meshes]:
+            for feed in self._feeds[key]:
+                picture = self._world.meshes[key.mesh]
+                if (
+                    feed.said is None
+                    or feed.subject is None
+                    or not feed.said.is_same(self._compiler.match(picture, feed.subject))
+                ):
+                    self.refresh(feed)
 
     def _is_reached(self, group: _Group, touched: view.Touched) -> bool:
-        """Whether a shape may look different: its Mesh or one of its services changed. No policy is about outbounds."""
+        """Whether a shape may look different: its Mesh or one of its destinations changed.
+
+        What policies say of its proxies cannot change: they are stale then, and go to another group.
+        """
         shape, picture = group.shape, self._world.meshes.get(group.mesh)
         if shape is None or picture is None:
             return False
-        is_other_mesh = group.basis is not picture.resource
-        return is_other_mesh or any(m == group.mesh and s in shape.services for m, s in touched.services)
+        return (
+            group.basis is not picture.resource
+            or group.mesh in touched.meshes
+            or any(mesh == group.mesh and each in shape.services for mesh, each in touched.services)
+            or any(mesh == group.mesh and each in shape.targets for mesh, each in touched.destinations)
+        )
 
     def _try_reshape(self, group: _Group) -> bool:
         """As `_reshape`; where that fails, its proxies keep what they have and it is tried again later."""
@@ -246,10 +265,10 @@ class Publisher:
         """Builds a group's shape from the new picture; whether anything in it changed."""
         feed = next(iter(group.feeds))
         picture = self._world.meshes.get(group.mesh)
-        if picture is None or feed.subject is None:
+        if picture is None or feed.subject is None or feed.said is None:
             return False
         before = group.shape
-        group.shape = self._compiler.shape(picture, feed.subject, before)
+        group.shape = self._compiler.shape(picture, feed.subject, feed.said, before)
         group.basis, group.is_behind = picture.resource, False
         after = group.shape.sets
         return (
@@ -259,18 +278,21 @@ class Publisher:
     async def _publish(self, stale: Mapping[Feed, None], changed: Mapping[Feed, None]) -> None:
         """Renews the personal halves of `stale` feeds and hands out snapshots, a few proxies at a time."""
         for done, feed in enumerate({**stale, **changed}, start=1):
-            if feed in stale:
-                await self._renew(feed)
-            self._hand_out(feed)
-            if done % FEEDS_PER_TURN == 0:
+            group = await self._renew(feed) if feed in stale else None
+            for each in group.feeds if group is not None else (feed,):
+                self._hand_out(each)
+            if group is not None or done % FEEDS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _renew(self, feed: Feed) -> None:
-        """Compiles one feed's personal half; where that fails, the last good one stays."""
+    async def _renew(self, feed: Feed) -> _Group | None:
+        """Compiles one feed's personal half; where that fails, the last good one stays.
+
+        Returns its group if the shape had to be built for it.
+        """
         picture = self._world.meshes.get(feed.key.mesh)
         dataplane = picture.dataplanes.get(feed.key.name) if picture else None
         if picture is None or dataplane is None or not self._is_attached(feed):
-            return
+            return None
         try:
             subject = feed.subject
             if subject is None or subject.resource is not dataplane:
@@ -279,25 +301,26 @@ class Publisher:
             certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
             if not self._is_attached(feed):
                 self._forget(feed.key)  # its stream ended while we waited
-                return
+                return None
             pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
-            own = self._compiler.own(picture, subject, pems, certificate)
-            is_other, feed.subject, feed.identity = subject is not feed.subject, subject, identity
+            said = self._compiler.match(picture, subject)
+            own = self._compiler.own(picture, subject, said, pems, certificate)
+            feed.subject, feed.said, feed.identity = subject, said, identity
             is_same = feed.own is not None and feed.own.sets == own.sets
             feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
             feed.basis = picture.resource
-            if is_other or feed.group is None:
-                self._join(feed, compile.shape_key(picture, subject))
-            assert feed.group is not None
-            if feed.group.shape is None:
-                self._reshape(feed.group)
+            group = self._join(feed, compile.shape_key(picture, subject, said))
             self._give_up(feed)
+            if group.shape is None or group.is_behind or group.basis is not picture.resource:
+                self._reshape(group)
+                return group
         except Exception as failure:
             self._metrics.generation_failed()
             _LOG.error(
                 "proxy keeps its last configuration", proxy=feed.key.name, mesh=feed.key.mesh, error=str(failure)
             )
             self._retry_later(feed, lambda: self.refresh(feed))
+        return None
 
     def _is_attached(self, feed: Feed) -> bool:
         return feed in self._feeds.get(feed.key, {})
@@ -326,15 +349,19 @@ class Publisher:
         if timer is not None:
             timer.cancel()
 
-    def _join(self, feed: Feed, key: Hashable) -> None:
+    def _join(self, feed: Feed, key: Hashable) -> _Group:
+        """Puts a feed where proxies of its shape are; the maps of the shape it had are kept where nothing differs."""
         if feed.group is not None and feed.group.key == key:
-            return
+            return feed.group
+        before = feed.group.shape if feed.group is not None else None
         self._leave(feed)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(key, feed.key.mesh)
+            group.shape, group.is_behind = before, before is not None
         group.feeds[feed] = None
         feed.group = group
+        return group
 
     def _leave(self, feed: Feed) -> None:
         group = feed.group

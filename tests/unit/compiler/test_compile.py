@@ -1,5 +1,6 @@
 """The compile: what stands in a proxy's configuration, what proxies share, and what each change makes anew."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from kuma.discovery import resources as xds
 from kuma.mesh import view
 from kuma.plan import proxy
 from kuma.resources import resource as res
+from kuma.resources.kinds import meshservice, statuses
 from tests.kit import worlds
 
 IDENTITY = compile.Identity(b"cert", b"key", b"roots")
@@ -25,8 +27,9 @@ def compiled(made: view.MeshView, name: str, metadata: Mapping[str, Any] | None 
     compiler = compile.Compiler(worlds.POLICIES)
     subject = proxy.facts_of(made.dataplanes[name], metadata or {})
     identity = IDENTITY if made.backend else None
-    own = compiler.own(made, subject, identity, admin.AdminCertificate(b"c", b"k", b"a"))
-    return compile.snapshot(own, compiler.shape(made, subject))
+    said = compiler.match(made, subject)
+    own = compiler.own(made, subject, said, identity, admin.AdminCertificate(b"c", b"k", b"a"))
+    return compile.snapshot(own, compiler.shape(made, subject, said))
 
 
 def read(snapshot: xds.Snapshot, type_url: str) -> dict[str, Any]:
@@ -104,8 +107,9 @@ def test_clients_of_a_permissive_mesh_wait_until_the_server_is_ready() -> None:
 def test_without_a_certificate_nothing_is_compiled_for_a_mesh_with_mutual_tls() -> None:
     made = picture(worlds.a_mesh(mtls=worlds.BUILTIN), worlds.a_dataplane("d", "s"))
     subject = proxy.facts_of(made.dataplanes["d"], {})
+    compiler = compile.Compiler(worlds.POLICIES)
     with pytest.raises(compile.MissingIdentity):
-        compile.Compiler(worlds.POLICIES).own(made, subject, None, None)
+        compiler.own(made, subject, compiler.match(made, subject), None, None)
 
 
 def test_a_destination_nobody_offers_is_there_and_empty() -> None:
@@ -145,7 +149,7 @@ class TestShapes:
             ]
         )
         self.compiler = compile.Compiler(worlds.POLICIES)
-        self.shape = self.compiler.shape(self.picture, self.subject("web-1"))
+        self.shape = self.shape_of("web-1")
 
     @property
     def picture(self) -> view.MeshView:
@@ -154,14 +158,20 @@ class TestShapes:
     def subject(self, name: str) -> proxy.ProxyFacts:
         return proxy.facts_of(self.picture.dataplanes[name], {})
 
+    def shape_of(self, name: str, before: compile.Shape | None = None) -> compile.Shape:
+        subject = self.subject(name)
+        return self.compiler.shape(self.picture, subject, self.compiler.match(self.picture, subject), before)
+
     def change(self, resource: res.Resource[Any]) -> compile.Shape:
         self.world, _ = self.world.advance([view.Edit(resource)])
-        return self.compiler.shape(self.picture, self.subject("web-1"), self.shape)
+        return self.shape_of("web-1", self.shape)
 
     def test_replicas_share_it(self) -> None:
-        one, two = (compile.shape_key(self.picture, self.subject(name)) for name in ("web-1", "web-2"))
+        subjects = [self.subject(name) for name in ("web-1", "web-2")]
+        said = [self.compiler.match(self.picture, each) for each in subjects]
+        one, two = (compile.shape_key(self.picture, each, about) for each, about in zip(subjects, said, strict=True))
         assert one == two
-        other = self.compiler.shape(self.picture, self.subject("web-2"), self.shape)
+        other = self.shape_of("web-2", self.shape)
         assert all(other.sets[kind] is self.shape.sets[kind] for kind in self.shape.sets)
 
     def test_a_new_endpoint_renders_one_assignment(self) -> None:
@@ -190,7 +200,8 @@ def test_a_resource_knows_who_shaped_it() -> None:
     permission = worlds.a_permission("p", ({}, "Allow"))
     made = picture(worlds.a_mesh(mtls=worlds.BUILTIN), worlds.a_dataplane("d", "s"), permission)
     subject = proxy.facts_of(made.dataplanes["d"], {})
-    own = compile.Compiler(worlds.POLICIES).own(made, subject, IDENTITY, None)
+    compiler = compile.Compiler(worlds.POLICIES)
+    own = compiler.own(made, subject, compiler.match(made, subject), IDENTITY, None)
     authors = own.authors[xds.LISTENER, "inbound:192.168.0.1:8080"]
     assert [(each.kind, each.name) for each in authors] == [
         ("Dataplane", "d"),
@@ -207,10 +218,14 @@ def test_transparent_proxying_adds_passthrough_and_unbinds() -> None:
         },
         "features": ["feature-strict-inbound-ports"],
     }
-    made = picture(worlds.a_mesh(mtls=worlds.BUILTIN), worlds.a_dataplane("d", "s", outbounds={"s": 10001}))
+    service = worlds.resource({"type": "MeshService", "name": "api", "spec": {"ports": [{"port": 80}]}})
+    service = dataclasses.replace(service, status=meshservice.MeshServiceStatus(vips=(statuses.Vip(ip="241.0.0.1"),)))
+    everywhere = worlds.a_mesh(mtls=worlds.BUILTIN, meshServices={"mode": "Everywhere"})
+    made = picture(everywhere, service, worlds.a_dataplane("d", "s", outbounds={"s": 10001}))
     listeners = read(compiled(made, "d", redirected), xds.LISTENER)
     assert listeners["inbound:192.168.0.1:8080"]["bindToPort"] is False
-    assert listeners["outbound:127.0.0.1:10001"]["bindToPort"] is False
+    assert "outbound:127.0.0.1:10001" not in listeners  # nothing but virtual addresses reaches the proxy
+    assert listeners["outbound:241.0.0.1:80"]["bindToPort"] is False
     assert listeners["outbound:passthrough:ipv4"]["useOriginalDst"] is True
     strict = listeners["inbound:passthrough:ipv4"]["filterChains"]
     assert [each["filterChainMatch"] for each in strict] == [{"destinationPort": 8080}]

@@ -9,7 +9,7 @@ from kuma.compiler import inbounds
 from kuma.envoy import api, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrafficpermission import translate
-from kuma.policy_engine import policy
+from kuma.policy_engine import matcher, policy, surroundings
 from tests.kit import worlds
 
 KEYS = ("kuma.io/service", "version", "team")
@@ -57,8 +57,8 @@ def rules_of(entries: list[tuple[dict[str, str], str]]) -> api.Message:
     subject = proxy.facts_of(picture.dataplanes["d"], {})
     inbound = next(iter(inbounds.facts(subject)))
     node = inbounds.node(picture, subject, inbound)
-    match = translate.POLICY.match_inbound([permission], subject, inbound)
-    translate.POLICY.inbound(match, node, policy.Context("m", mtls=True))
+    said = translate.POLICY.match(matcher.Matcher(), (permission,), subject, surroundings.Surroundings())
+    translate.POLICY.inbound(said.inbound(inbound.address, inbound.port), node, policy.Context("m", mtls=True))
     found = [each for each in node.listener.chains[0].http_filters if each.stage == nodes.Stage.AUTHORIZATION]
     return found[0].message.rules
 

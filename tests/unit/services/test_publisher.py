@@ -49,12 +49,12 @@ class Compiler(compile.Compiler):
     broken = ""
     shapes = 0
 
-    def shape(self, picture: Any, subject: Any, before: compile.Shape | None = None) -> compile.Shape:
+    def shape(self, picture: Any, subject: Any, said: Any, before: compile.Shape | None = None) -> compile.Shape:
         self.shapes += 1
         outbounds = subject.spec.networking.outbound
         if self.broken and any(each.tags["kuma.io/service"] == self.broken for each in outbounds):
             raise ValueError("cannot be built")
-        return super().shape(picture, subject, before)
+        return super().shape(picture, subject, said, before)
 
 
 def clock() -> datetime:

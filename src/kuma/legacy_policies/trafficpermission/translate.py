@@ -4,13 +4,12 @@ One permission is selected per inbound. Where the proxy is covered by some permi
 own admits nobody (Kuma's documentation, "Traffic Permissions").
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from kuma.envoy import api, names, rbac
 from kuma.legacy_policies.trafficpermission import model
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import policy, sources
+from kuma.policy_engine import matcher, policy, rules, sources, surroundings
 from kuma.resources import resource as res
 
 ORDER = 50
@@ -22,35 +21,46 @@ class TrafficPermission(policy.Policy):
     kind = model.KIND
     order = ORDER
 
-    def match_inbound(
-        self, policies: Sequence[res.Resource[Any]], subject: proxy.ProxyFacts, inbound: nodes.InboundFacts
-    ) -> policy.InboundMatch:
-        """The selected permission as one rule; `on_proxy` if any inbound of the proxy has one."""
-        if not policies:
-            return policy.NOTHING
-        best = sources.best_by_destination(policies, dict(inbound.tags))
-        if best is not None:
-            return policy.InboundMatch(rules=(policy.InboundRule(best.spec, res.ref_to(best)),), on_proxy=True)
+    def match(
+        self,
+        memory: matcher.Matcher,
+        policies: tuple[res.Resource[Any], ...],
+        subject: proxy.ProxyFacts,
+        around: surroundings.Surroundings,
+        with_shadow: bool = False,
+    ) -> rules.ProxyRules:
+        """The selected permission of each inbound as its one rule."""
         networking = subject.spec.networking
-        others = networking.inbound if networking else ()
-        covered = any(sources.best_by_destination(policies, each.tags) is not None for each in others)
-        return policy.InboundMatch(on_proxy=covered)
+        found: dict[rules.Listener, rules.InboundRules] = {}
+        selected: dict[res.Key, res.Resource[Any]] = {}
+        if networking is None:
+            return rules.ProxyRules(self.kind.name, (), rules.NO_DESTINATIONS)
+        for inbound in networking.inbound:
+            best = sources.best_by_destination(policies, inbound.tags)
+            if best is not None:
+                author = res.ref_to(best)
+                rule = rules.InboundRule(None, rules.Merged(best.spec, (author,)), author)
+                found[inbound.address or networking.address, inbound.port] = rules.InboundRules(
+                    rules=(rule,), on_proxy=True
+                )
+                selected[best.key] = best
+        return rules.ProxyRules(self.kind.name, tuple(selected.values()), rules.NO_DESTINATIONS, found)
 
-    def inbound(self, match: policy.InboundMatch, node: nodes.InboundNode, context: policy.Context) -> None:
+    def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """Puts the filter in front of every chain with mutual TLS."""
-        if not match.on_proxy:
+        if not found.on_proxy:
             return
         for chain in node.listener.chains:
             if chain.tls is None:
                 continue
             message = api.NetworkRbac(stat_prefix=names.sanitize_stat(node.listener.name) + ".")
-            message.rules.CopyFrom(rbac.rules({rule.origin.name: _clients(rule, context) for rule in match.rules}))
+            message.rules.CopyFrom(rbac.rules({rule.origin.name: _clients(rule, context) for rule in found.rules}))
             chain.filters.append(nodes.FilterNode(nodes.Stage.AUTHORIZATION, rbac.NETWORK, message))
-        nodes.add_authors(node.listener, match.origins)
+        nodes.add_authors(node.listener, found.origins)
 
 
 POLICY = TrafficPermission()
 
 
-def _clients(rule: policy.InboundRule[Any], context: policy.Context) -> list[api.Message]:
+def _clients(rule: rules.InboundRule, context: policy.Context) -> list[api.Message]:
     return [rbac.principal(context.mesh, sorted(source.match.items())) for source in rule.conf.sources]

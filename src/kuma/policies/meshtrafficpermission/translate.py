@@ -9,14 +9,11 @@ from typing import Any
 
 from kuma.base import labels
 from kuma.envoy import api, names, rbac
-from kuma.plan import nodes, proxy
+from kuma.plan import nodes
 from kuma.policies.meshtrafficpermission import model
-from kuma.policy_engine import inbound as inbounds
-from kuma.policy_engine import policy
-from kuma.resources import resource as res
+from kuma.policy_engine import policy, rules
 
 ORDER = 1100
-Tags = tuple[tuple[str, str], ...]
 
 
 class MeshTrafficPermission(policy.Policy):
@@ -25,29 +22,23 @@ class MeshTrafficPermission(policy.Policy):
     kind = model.KIND
     order = ORDER
 
-    def match_inbound(
-        self, policies: Sequence[res.Resource[Any]], subject: proxy.ProxyFacts, inbound: nodes.InboundFacts
-    ) -> policy.InboundMatch:
-        """The shared matching of targetRef policies."""
-        return inbounds.match(policies, subject, inbound)
-
-    def inbound(self, match: policy.InboundMatch, node: nodes.InboundNode, context: policy.Context) -> None:
+    def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """Puts RBAC in front of every chain with mutual TLS; a TrafficPermission's stays where we say nothing."""
         secured = [chain for chain in node.listener.chains if chain.tls is not None]
         if not secured:
             return
-        if match.is_empty and any(_has_rbac(chain) for chain in secured):
+        if found.is_empty and any(_has_rbac(chain) for chain in secured):
             return
         for chain in secured:
             chain.filters[:] = [each for each in chain.filters if each.name != rbac.NETWORK]
             if chain.http is not None:
-                message = _filled(api.HttpRbac(), match, context)
+                message = _filled(api.HttpRbac(), found, context)
                 chain.http_filters.append(nodes.FilterNode(nodes.Stage.AUTHORIZATION, rbac.HTTP, message))
             else:
-                message = _filled(api.NetworkRbac(), match, context)
+                message = _filled(api.NetworkRbac(), found, context)
                 message.stat_prefix = names.sanitize_stat(node.listener.name) + "."
                 chain.filters.append(nodes.FilterNode(nodes.Stage.AUTHORIZATION, rbac.NETWORK, message))
-        nodes.add_authors(node.listener, match.origins)
+        nodes.add_authors(node.listener, found.origins)
 
 
 POLICY = MeshTrafficPermission()
@@ -57,83 +48,102 @@ def _has_rbac(chain: nodes.ChainNode) -> bool:
     return any(each.name == rbac.NETWORK for each in chain.filters)
 
 
-def _filled(message: api.Message, match: policy.InboundMatch, context: policy.Context) -> api.Message:
-    if match.rules:
-        message.matcher.CopyFrom(rbac.matcher(_entries(match.rules), context.several_sans))
-        shadows = _shadow_entries(match.rules)
+def _filled(message: api.Message, found: rules.InboundRules, context: policy.Context) -> api.Message:
+    if found.rules:
+        message.matcher.CopyFrom(rbac.matcher(_entries(found.rules), context.several_sans))
+        shadows = _shadow_entries(found.rules)
         if shadows:
             message.shadow_matcher.CopyFrom(rbac.matcher(shadows, context.several_sans))
         return message
-    permitted, shadowed = _principals(match.clients, context.mesh)
+    permitted, shadowed = _principals(found.clients, context.mesh)
     message.rules.CopyFrom(rbac.rules({"MeshTrafficPermission": permitted} if permitted else {}))
     if shadowed:
         message.shadow_rules.CopyFrom(rbac.rules({"MeshTrafficPermission": shadowed}, api.DENY))
     return message
 
 
-def _principals(entries: Sequence[policy.ClientEntry[Any]], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
+def _principals(clients: Sequence[rules.SubsetRule], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
     """Clients that may pass, and those of them that a shadow rule would refuse.
 
-    The last entry that fits a client decides. RBAC tries all its principals, so each permission leaves out the
-    clients that a later refusal fits; one that a later entry covers says nothing and is dropped.
+    The first rule that fits a client decides. RBAC tries all its principals, so each permission leaves out the
+    clients that an earlier refusal fits; a rule that an earlier one covers says nothing and is dropped.
     """
     permitted, shadowed = [], []
-    later: list[policy.ClientEntry[Any]] = []
-    for entry in reversed(entries):
-        covered = any(set(each.tags) <= set(entry.tags) for each in later)
-        later.append(entry)
-        action = entry.conf.action
-        if covered or action == model.Action.DENY:
+    for at, rule in enumerate(clients):
+        action = rule.merged.conf.action
+        earlier = clients[:at]
+        if action == model.Action.DENY or any(set(each.subset) <= set(rule.subset) for each in earlier):
             continue
         refusals = [
-            each.tags for each in later if each.conf.action == model.Action.DENY and not _are_apart(each, entry)
+            each.subset
+            for each in earlier
+            if each.merged.conf.action == model.Action.DENY and not _are_apart(each.subset, rule.subset)
         ]
-        who = _without(entry.tags, refusals, mesh)
+        who = _without(rule.subset, refusals, mesh)
         permitted.append(who)
         if action == model.Action.ALLOW_WITH_SHADOW_DENY:
             shadowed.append(who)
     return permitted, shadowed
 
 
-def _without(tags: Tags, refusals: Sequence[Tags], mesh: str) -> api.Message:
-    """Clients with `tags` that none of the refusals fits."""
-    negations = []
+def _without(subset: rules.Subset, refusals: Sequence[rules.Subset], mesh: str) -> api.Message:
+    """Clients of a subset that none of the refusals fits."""
+    ids = [_principal(mesh, (tag,)) for tag in subset]
     for refused in refusals:
         negation = api.Principal()
-        negation.not_id.CopyFrom(rbac.principal(mesh, refused))
-        negations.append(negation)
-    if not tags and len(negations) == 1:
-        return negations[0]
-    if not negations:
-        return rbac.principal(mesh, tags)
+        negation.not_id.CopyFrom(_principal(mesh, refused))
+        ids.append(negation)
+    return ids[0] if len(ids) == 1 else _all_of(ids)
+
+
+def _principal(mesh: str, subset: rules.Subset) -> api.Message:
+    ids = []
+    for tag in subset:
+        one = rbac.principal(mesh, [(tag.key, tag.value)])
+        if tag.negated:
+            negation = api.Principal()
+            negation.not_id.CopyFrom(one)
+            one = negation
+        ids.append(one)
+    return ids[0] if len(ids) == 1 else _all_of(ids)
+
+
+def _all_of(ids: Sequence[api.Message]) -> api.Message:
+    """Clients that fit all of several principals; anybody for none."""
     out = api.Principal()
-    out.and_ids.ids.extend(negations if not tags else [rbac.principal(mesh, tags), *negations])
+    if ids:
+        out.and_ids.ids.extend(ids)
+    else:
+        out.any = True
     return out
 
 
-def _are_apart(one: policy.ClientEntry[Any], other: policy.ClientEntry[Any]) -> bool:
-    """Whether no client of one service fits both, because they ask for different services."""
-    service, its = dict(one.tags).get(labels.SERVICE_TAG), dict(other.tags).get(labels.SERVICE_TAG)
-    return bool(service and its and service != its)
+def _are_apart(one: rules.Subset, other: rules.Subset) -> bool:
+    """Whether no client of one service fits both: they ask for different services, or one rules out what the other asks."""
+    service = [tag.value for tag in one if tag.key == labels.SERVICE_TAG and not tag.negated]
+    its = [tag.value for tag in other if tag.key == labels.SERVICE_TAG and not tag.negated]
+    contradicted = any(tag._replace(negated=not tag.negated) in other for tag in one)
+    return contradicted or bool(service and its and service != its)
 
 
-def _entries(rules: Sequence[policy.InboundRule[Any]]) -> list[rbac.Entry]:
+def _entries(said: Sequence[rules.InboundRule]) -> list[rbac.Entry]:
     """All refusals of all policies first, then all permissions; each entry is named after its policy."""
     out = []
-    for rule in rules:
+    by_merit = tuple(reversed(said))
+    for rule in by_merit:
         if rule.conf.deny:
             out.append(rbac.Entry(_tests(rule.conf.deny), rule.origin.kri, allow=False))
-    for rule in rules:
+    for rule in by_merit:
         for matches in (rule.conf.allow, rule.conf.allow_with_shadow_deny):
             if matches:
                 out.append(rbac.Entry(_tests(matches), rule.origin.kri, allow=True))
     return out
 
 
-def _shadow_entries(rules: Sequence[policy.InboundRule[Any]]) -> list[rbac.Entry]:
+def _shadow_entries(said: Sequence[rules.InboundRule]) -> list[rbac.Entry]:
     return [
         rbac.Entry(_tests(rule.conf.allow_with_shadow_deny), rule.origin.kri, allow=False)
-        for rule in rules
+        for rule in reversed(said)
         if rule.conf.allow_with_shadow_deny
     ]
 

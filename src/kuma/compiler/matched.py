@@ -1,0 +1,131 @@
+"""What all policies say of one proxy, and the contexts in which they say it.
+
+Proxies that policies cannot tell apart hold the same rules, so that `shared_key` is equal for them and their outbounds
+are built once.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kuma.envoy import api
+from kuma.mesh import destinations, view
+from kuma.plan import nodes, proxy
+from kuma.policy_engine import matcher, policy, rules, surroundings
+
+SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
+"""Hooks whose nodes proxies share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One policy kind, what its resources say of a proxy, and the context to say it in."""
+
+    speaker: policy.Policy
+    found: rules.ProxyRules
+    context: policy.Context
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """All kinds in the order of their edits; `shared` are those that have a word on outbounds.
+
+    `context_key` is equal for proxies to which the shared voices speak in equal contexts; with an equal `shared_key`
+    they say the same, too. That key compares resources by identity: it is good for as long as this object lives.
+    """
+
+    voices: tuple[Voice, ...]
+    shared: tuple[Voice, ...]
+    context_key: Hashable
+    shared_key: Hashable
+    around: surroundings.Surroundings
+
+    def is_same(self, other: "Matched") -> bool:
+        """Whether the same policies speak, in equal contexts."""
+        return self.around is other.around and all(
+            mine.context == its.context
+            and len(mine.found.policies) == len(its.found.policies)
+            and all(a is b for a, b in zip(mine.found.policies, its.found.policies, strict=True))
+            for mine, its in zip(self.voices, other.voices, strict=True)
+        )
+
+    def of_kind(self, kind: str) -> rules.ProxyRules | None:
+        """The rules of one kind; None where no such policy shapes proxies."""
+        return next((each.found for each in self.voices if each.speaker.kind.name == kind), None)
+
+
+class Matcher:
+    """Asks every policy about a proxy; what was found for proxies alike is kept."""
+
+    def __init__(self, policies: Sequence[policy.Policy], with_shadow: bool = False) -> None:
+        """`with_shadow`: shadow policies speak, too, as if they were in force."""
+        self._policies = tuple(policies)
+        self._with_shadow = with_shadow
+        self._has_shared = {id(each): any(policy.overrides(each, hook) for hook in SHARED_HOOKS) for each in policies}
+        self._matcher = matcher.Matcher()
+        self._around: dict[str, tuple[tuple[Any, ...], surroundings.Surroundings]] = {}
+
+    def match(self, picture: view.MeshView, subject: proxy.ProxyFacts, context: policy.Context) -> Matched:
+        """What all policies of its mesh say of a proxy."""
+        around = self.surroundings(picture)
+        voices = []
+        for each in self._policies:
+            policies = picture.of_kind(each.kind.name)
+            found = each.match(self._matcher, policies, subject, around, self._with_shadow)
+            own = each.personal(found, subject) if found.policies else None
+            voices.append(Voice(each, found, context if own is None else replace(context, own=own)))
+        shared = tuple(voice for voice in voices if self._has_shared[id(voice.speaker)])
+        contexts = (context, *(each.context.own for each in shared))
+        said = tuple(tuple(map(id, each.found.policies)) for each in shared)
+        return Matched(tuple(voices), shared, contexts, (contexts, id(around), said), around)
+
+    def surroundings(self, picture: view.MeshView) -> surroundings.Surroundings:
+        """What targetRefs may lead over in this mesh; the same object while none of it changes."""
+        routes, gateways = picture.of_kind("MeshHTTPRoute"), picture.of_kind("MeshGateway")
+        services, external, multizone = (picture.destinations.resources(kind) for kind in destinations.KINDS)
+        parts = (routes, gateways, services, external, multizone, picture.resource)
+        held = self._around.get(picture.name)
+        if held is None or any(a is not b for a, b in zip(held[0], parts, strict=True)):
+            held = self._around[picture.name] = (parts, surroundings.Surroundings(*parts))
+        return held[1]
+
+
+def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bool) -> policy.Context:
+    """The facts of mesh and proxy that policies may look at."""
+    return policy.Context(
+        mesh=picture.name,
+        mtls=picture.backend is not None,
+        zone=subject.zone,
+        unified=unified,
+        ipv6=subject.ipv6,
+        transparent=subject.redirect.enabled,
+        permissive=picture.is_permissive,
+    )
+
+
+Confs = tuple[policy.Conf, ...]
+"""The conf of each voice in `Matched.shared`."""
+
+
+def confs_for(matched: Matched, destination: nodes.ClusterFacts) -> Confs:
+    """The conf of each kind in `matched.shared` for a destination."""
+    return tuple(
+        each.speaker.conf_for(each.found, destination) if each.found.policies else None for each in matched.shared
+    )
+
+
+def confs_for_route(matched: Matched, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Confs:
+    """The conf of each kind in `matched.shared` for one route of an outbound to `destination`."""
+    return tuple(
+        each.speaker.conf_for_route(each.found, destination, route.matches, route.rule) if each.found.policies else None
+        for each in matched.shared
+    )
+
+
+def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> api.Message | None:
+    """A message after the policies that have the last word on whole resources; None where one removed it."""
+    left: api.Message | None = message
+    for each in matched.shared:
+        if left is not None and each.found.single is not None and policy.overrides(each.speaker, "patch"):
+            left = each.speaker.patch(each.found.single, type_url, left, origin)
+    return left

@@ -1,0 +1,116 @@
+"""Nodes that proxies share: listeners, clusters and endpoints of outbounds, edited by policies and rendered once.
+
+A node is kept under everything that decides about it: its facts, the confs that apply to it, and the context of the
+policies. So it does not matter which proxy asked first, and a conf that changes rebuilds the nodes it applies to.
+"""
+
+import weakref
+from collections.abc import Hashable, Sequence
+
+from kuma.compiler import matched as matching
+from kuma.compiler import outbounds, render
+from kuma.discovery import resources as xds
+from kuma.envoy import api
+from kuma.mesh import endpoints, view
+from kuma.plan import nodes
+from kuma.policy_engine import policy
+from kuma.resources import resource as res
+
+Authors = tuple[res.ResourceRef, ...]
+
+
+class Built:
+    """A rendered node and who shaped it. Weakly cached: it lives while some shape holds it.
+
+    `rendered` is None where a patch removed it.
+    """
+
+    __slots__ = ("__weakref__", "authors", "rendered")
+
+    def __init__(self, rendered: xds.Rendered | None, authors: Authors) -> None:
+        self.rendered = rendered
+        self.authors = authors
+
+
+class SharedNodes:
+    """Builds what is not there yet. `built` counts the nodes made so far."""
+
+    def __init__(self) -> None:
+        self._nodes: weakref.WeakValueDictionary[Hashable, Built] = weakref.WeakValueDictionary()
+        self.built = 0
+
+    def listener(
+        self,
+        picture: view.MeshView,
+        outbound: nodes.OutboundFacts,
+        routes: Sequence[nodes.RouteFacts],
+        matched: matching.Matched,
+    ) -> Built:
+        """The listener of an outbound with its routes."""
+        confs = matching.confs_for(matched, outbound.destination)
+        of_routes = tuple(matching.confs_for_route(matched, outbound.destination, each) for each in routes)
+        key = ("listener", outbound, matched.context_key, confs, of_routes, tuple(routes))
+        found = self._nodes.get(key)
+        if found is not None:
+            return found
+        node = outbounds.node(picture, outbound, routes)
+        for at, voice in enumerate(matched.shared):
+            voice.speaker.outbound(confs[at], node, voice.context)
+            for which, route in enumerate(node.routes):
+                voice.speaker.route(of_routes[which][at], route, outbound, voice.context)
+        used = [*confs, *(conf for each in of_routes for conf in each)]
+        nodes.add_authors(node.listener, (who for conf in used if conf is not None for who in conf.origins))
+        message = render.listener(node.listener, node.routes)
+        return self._finish(key, xds.LISTENER, message, node.listener, matched)
+
+    def cluster(self, picture: view.MeshView, facts: nodes.ClusterFacts, matched: matching.Matched) -> Built:
+        """The cluster of a destination."""
+        confs = matching.confs_for(matched, facts)
+        key = ("cluster", facts, matched.context_key, confs)
+        found = self._nodes.get(key)
+        if found is not None:
+            return found
+        node = outbounds.destination(picture, facts)
+        for voice, conf in zip(matched.shared, confs, strict=True):
+            voice.speaker.cluster(conf, node, voice.context)
+        nodes.add_authors(node.cluster, (who for conf in confs if conf is not None for who in conf.origins))
+        return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, matched)
+
+    def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, matched: matching.Matched) -> Built:
+        """The endpoints of a destination."""
+        spoken = tuple(
+            (each, conf)
+            for each, conf in zip(matched.shared, matching.confs_for(matched, facts), strict=True)
+            if policy.overrides(each.speaker, "endpoints")
+        )
+        key = ("endpoints", facts.name, service, tuple((conf, each.context) for each, conf in spoken))
+        found = self._nodes.get(key)
+        if found is not None:
+            return found
+        node = nodes.EndpointsNode(facts, outbounds.load_assignment(facts.name, service.endpoints))
+        for voice, conf in spoken:
+            voice.speaker.endpoints(conf, node, voice.context)
+        origins = tuple(who for _, conf in spoken if conf is not None for who in conf.origins)
+        return self.keep(key, Built(render.rendered(xds.ENDPOINT, node.message), origins))
+
+    def _finish(
+        self,
+        key: Hashable,
+        type_url: str,
+        message: api.Message,
+        node: nodes.ListenerNode | nodes.ClusterNode,
+        matched: matching.Matched,
+    ) -> Built:
+        left = matching.patched(matched, type_url, message, node.origin)
+        rendered = render.rendered(type_url, left) if left is not None else None
+        return self.keep(key, Built(rendered, tuple(node.authors)))
+
+    def get(self, key: Hashable) -> Built | None:
+        """What is kept under a key."""
+        return self._nodes.get(key)
+
+    def keep(self, key: Hashable, built: Built) -> Built:
+        """Keeps something under a key."""
+        self._nodes[key] = built
+        self.built += 1
+        return built
