@@ -19,6 +19,7 @@ from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.control_plane import STILL_WAITING, Bootstrap, TokenMissing, Unreachable
 from kuma.apps.dataplane.envoy_log import QUIET_COMPONENTS, EnvoyLog
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.metrics.meters import PATH, Meters
 from kuma.apps.dataplane.preparation import Prepared
 from kuma.apps.dataplane.process import Child, start_child
 from kuma.apps.dataplane.readiness import Reporter
@@ -87,23 +88,31 @@ class Agent:
         answer = await self._bootstrap_unless_signalled()
         if answer is None:
             return 0
-        config = envoy.read_config(answer)
+        config = envoy.read_config(answer.config)
         self._admin = envoy.admin_of(config)
         keeper = self._keeper(config)
         names = self._name_server()
         reporter = Reporter(self._admin, self._joined if names else None)
-        fifo = sockets.access_log(self._around.workdir, self._around.mesh, self._around.name)
+        around = self._around
+        access_logs = AccessLogStreamer()
+        poller = self._poller()
+        own = [access_logs.exposition]
+        if names is not None:
+            poller.add("/dns", names.take)
+            own.append(names.exposition)
+        meters = Meters(self._admin, answer.address, around.redirection is not None, answer.aggregate, own)
+        poller.add(PATH, meters.take)
         try:
             async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(reporter.serve(self._prepared.readiness_listener)),
-                    group.create_task(AccessLogStreamer().run(fifo)),
+                    group.create_task(access_logs.run(sockets.access_log(around.workdir, around.mesh, around.name))),
+                    group.create_task(meters.run(sockets.metrics(around.workdir, around.mesh, around.name))),
+                    group.create_task(poller.run()),
                     group.create_task(self._watch_joining(names)),
                 ]
                 if names is not None:
-                    poller = self._poller()
-                    poller.add("/dns", names.take)
-                    beside += [group.create_task(names.run()), group.create_task(poller.run())]
+                    beside.append(group.create_task(names.run()))
                 envoy_life = group.create_task(keeper.run())
                 loop.add_signal_handler(signal.SIGUSR2, lambda: group.create_task(self._drain_inbounds()))
                 code = await self._live(group, reporter, envoy_life)
@@ -133,8 +142,8 @@ class Agent:
         interval = self._prepared.settings.dynconf_interval / durations.SECOND
         return dynconf.Poller(sockets.dynamic_config(self._around.workdir), interval)
 
-    async def _bootstrap_unless_signalled(self) -> bytes | None:
-        """Envoy's configuration; None where a signal came while the control plane was away."""
+    async def _bootstrap_unless_signalled(self) -> Bootstrap | None:
+        """The control plane's answer; None where a signal came while the control plane was away."""
         asking = asyncio.ensure_future(self._fetch())
         signalled = asyncio.ensure_future(self._signals.next())
         try:
@@ -144,13 +153,13 @@ class Agent:
             asking.cancel()
             signalled.cancel()
 
-    async def _fetch(self) -> bytes:
+    async def _fetch(self) -> Bootstrap:
         answer = await self._prepared.control_plane.until_answered(self._ask)
         around = self._around
         host, port = self._prepared.readiness_listener.getsockname()[:2]
         ready = f"http://{host}:{port}/ready"
         _log.info("bootstrapped: mesh=%s name=%s workdir=%s ready=%s", around.mesh, around.name, around.workdir, ready)
-        return answer.config
+        return answer
 
     async def _ask(self) -> Bootstrap:
         """One attempt: a token where we may fetch one ourselves, then the bootstrap."""

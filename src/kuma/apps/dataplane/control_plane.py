@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from kuma.apps.dataplane import host, http_client, log
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.metrics.scraping import Target
 from kuma.base import durations
 
 TOKEN_LIFETIME = "87600h"
@@ -53,10 +54,14 @@ class TokenMissing(AgentError):
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Envoy's configuration (YAML), and the agent's own part of the answer."""
+    """Envoy's configuration (YAML), and the agent's own part of the answer.
+
+    `address` is the proxy's own; `aggregate` what the Mesh's Prometheus backend wants scraped beside Envoy.
+    """
 
     config: bytes
     address: str
+    aggregate: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,17 @@ def _read_bootstrap(answer: http_client.Answer) -> Bootstrap:
         return Bootstrap(answer.body, "")  # an older control plane sends the configuration alone
     try:
         document = json.loads(answer.body)
-        networking = document.get("kumaSidecarConfiguration", {}).get("networking", {})
-        return Bootstrap(base64.b64decode(document["bootstrap"]), networking.get("address", ""))
-    except (ValueError, KeyError, AttributeError) as error:
+        about = document.get("kumaSidecarConfiguration", {})
+        aggregate = tuple(
+            Target(
+                str(each.get("name") or ""),
+                str(each["address"]),
+                int(each["port"]),
+                str(each.get("path") or "/metrics"),
+            )
+            for each in about.get("metrics", {}).get("aggregate") or ()
+        )
+        address = about.get("networking", {}).get("address", "")
+        return Bootstrap(base64.b64decode(document["bootstrap"]), address, aggregate)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise AgentError(f"{_FAILED}The answer of the control plane cannot be read: {error}") from error

@@ -1,0 +1,57 @@
+"""Families of a scrape in OpenTelemetry's words."""
+
+from kuma.apps.dataplane.metrics import exposition, points
+from kuma.apps.dataplane.metrics.points import Scope
+
+NOW = 1_700_000_000_000_000_000
+KUMA = Scope("kuma", "1.2.3")
+
+
+def converted(text: str, **extra: str) -> points.Scoped:
+    return points.convert(exposition.parse(text), "1.2.3", extra, NOW)
+
+
+def test_numbers() -> None:
+    found = converted(
+        '# HELP c About\n# TYPE c counter\nc{b="2",a="1"} 5 1395066363000\nc{a="x"} 6\n# TYPE u untyped\nu 7'
+    )
+    counter, untyped = found[KUMA]
+    assert (counter.name, counter.description, counter.kind) == ("c", "About", "counter")
+    assert [(each.attributes, each.time, each.value) for each in counter.points] == [
+        ((("a", "1"), ("b", "2")), 1395066363000000000, 5.0),
+        ((("a", "x"),), NOW, 6.0),
+    ]
+    assert (untyped.name, untyped.kind, untyped.points[0].value) == ("u", "gauge", 7.0)
+
+
+def test_further_attributes_are_above_those_of_the_scrape() -> None:
+    found = converted('a{mesh="old",x="\\"1\\\\"} 1', mesh="new")
+    assert found[KUMA][0].points[0].attributes == (("mesh", "new"), ("x", '"1\\'))
+
+
+def test_scopes() -> None:
+    about = 'otel_scope_name="lib",otel_scope_version="2",otel_scope_schema_url="u",otel_scope_extra="e"'
+    found = converted(f'# TYPE a gauge\na{{{about},x="1"}} 1\na{{x="2"}} 2\n# TYPE b gauge\nb{{{about}}} 3')
+    library = Scope("lib", "2", "u", (("extra", "e"),))
+    assert {scope: [(each.name, len(each.points)) for each in metrics] for scope, metrics in found.items()} == {
+        library: [("a", 1), ("b", 1)],
+        KUMA: [("a", 1)],
+    }
+    assert found[library][0].points[0].attributes == (("x", "1"),)
+
+
+def test_a_histogram_is_one_point_a_series() -> None:
+    found = converted(
+        "# TYPE h histogram\n"
+        'h_bucket{x="1",le="1"} 1\nh_bucket{x="1",le="5"} 3\nh_bucket{x="1",le="+Inf"} 4\nh_sum{x="1"} 9.5\nh_count{x="1"} 4\n'
+        'h_bucket{x="2",le="5"} 7\nh_bucket{x="2",le="1"} 2\nh_count{x="2"} 8\nh_sum{x="2"} 1\n'
+    )
+    first, second = found[KUMA][0].points
+    assert (first.count, first.total, points.buckets(first)) == (4, 9.5, ([1.0, 5.0], [1, 2, 1]))
+    assert (second.count, second.total, points.buckets(second)) == (8, 1.0, ([1.0, 5.0], [2, 5, 1]))
+
+
+def test_a_summary_is_one_point_a_series() -> None:
+    found = converted('# TYPE s summary\ns{quantile="0.5"} 3\ns{quantile="1"} 4\ns_sum 7\ns_count 2\n')
+    point = found[KUMA][0].points[0]
+    assert (point.count, point.total, point.bounds) == (2, 7.0, [(0.5, 3.0), (1.0, 4.0)])
