@@ -85,6 +85,7 @@ class Drafting:
         self._generation = generation.Settings(role.zone, settings.grace, settings.untagged)
         self._pools = {kind: virtual_addresses.AddressPool(cidr) for kind, cidr in settings.cidrs.items()}
         self._register = hostnames.Register()
+        self._legacy_addresses: dict[str, legacy_vips.Addresses] = {}
         self._conflicts: dict[res.Key, tuple[str, ...]] = {}
         self.waning: dict[res.Key, datetime] = {}
 
@@ -103,7 +104,7 @@ class Drafting:
         made = self._begun(due.workloads)
         self._each("workload_generator", made, self._workload)
         self._each("workload_status_updater", made, self._counted)
-        return {**services, **made, **self._legacy(due.legacy)}
+        return {**services, **made, **self._legacy(due)}
 
     def _begun(self, keys: Iterable[res.Key]) -> Drafts:
         """What is stored, of meshes that exist, in the order in which addresses are given out."""
@@ -196,12 +197,15 @@ class Drafting:
     def _counted(self, key: res.Key, draft: AnyResource | None) -> AnyResource | None:
         return workloads.with_counts(draft, self._picture.workers(key)) if draft is not None else None
 
-    def _legacy(self, meshes: Iterable[str]) -> Drafts:
+    def _legacy(self, due: picture.Due) -> Drafts:
         drafts: Drafts = {}
-        for name in sorted(meshes):
+        for name in sorted(due.legacy | due.tables):
             key = res.Key(config.KIND.name, "", dns_vips.config_name(name))
             stored = self._picture.stored(key)
             if self._mesh(name) is None:
+                self._legacy_addresses.pop(name, None)
+                continue
+            if name not in due.legacy and stored is not None and self._is_known(name, stored):
                 continue
             try:
                 with self._measures.vip_generation():
@@ -215,13 +219,15 @@ class Drafting:
                 drafts[key] = res.Resource(config.KIND, res.Meta("", key.name), config.Config(config=text))
         return drafts
 
+    def _is_known(self, mesh_name: str, stored: AnyResource) -> bool:
+        """Whether a table is the one that was written here."""
+        addresses = self._legacy_addresses.get(mesh_name)
+        return addresses is not None and addresses.text == stored.spec.config
+
     def _legacy_text(self, mesh_name: str, stored: AnyResource | None) -> str:
-        """What is to be stored. A text that says the same in the other form stays; nothing is stored of nothing."""
-        text = stored.spec.config if stored is not None else ""
-        before = dns_vips.parse(text)
-        settings = self._settings.legacy
-        after = legacy_vips.desired(self._picture.sources(mesh_name), before, settings)
-        return text if after == before else dns_vips.encode(after, tag_first=settings.tag_first)
+        addresses = self._legacy_addresses.setdefault(mesh_name, legacy_vips.Addresses(self._settings.legacy))
+        addresses.read(stored.spec.config if stored is not None else "")
+        return addresses.updated(self._picture.sources(mesh_name))
 
 
 def _is_wanted(own: mesh.Mesh) -> bool:

@@ -1,4 +1,4 @@
-"""The names and addresses by which proxies reach services by their tags: `<service>.mesh` and its kin. Pure.
+"""The names and addresses by which proxies reach services by their tags: `<service>.mesh` and its kin.
 
 Every service tag, every ExternalService and its host, whatever VirtualOutbounds make of tags, and gateways that are
 open to other meshes get an address; one that was given stays. Source: Kuma's documentation, "DNS", "Virtual Outbound".
@@ -45,23 +45,48 @@ class Sources:
     gateways: Sequence[res.Resource[meshgateway.MeshGateway]] = ()
 
 
-def desired(
-    sources: Sources, before: dns_vips.Table, settings: Settings
-) -> dict[dns_vips.Host, dns_vips.VirtualOutbound]:
-    """All names of a mesh with their addresses. Where the network is used up, names that are new have none."""
+def names_of(sources: Sources, settings: Settings) -> dict[dns_vips.Host, tuple[dns_vips.Outbound, ...]]:
+    """All names of a mesh, in the order in which they get addresses, with what answers on each."""
     found: dict[dns_vips.Host, dict[int, dns_vips.Outbound]] = {}
     for host, outbound in _named(sources, settings):
         found.setdefault(host, {}).setdefault(outbound.port, outbound)
-    pool = virtual_addresses.AddressPool(settings.cidr)
-    for host, known in before.items():
-        if not _is_own_address(host) and pool.covers(known.address):
-            pool.hold(host, known.address)
-    table = {}
-    for host in sorted(found):
-        address = host.name if _is_own_address(host) else pool.address_of(host) or ""
-        outbounds = found[host]
-        table[host] = dns_vips.VirtualOutbound(address, tuple(outbounds[port] for port in sorted(outbounds)))
-    return table
+    return {host: tuple(each for _, each in sorted(found[host].items())) for host in sorted(found)}
+
+
+class Addresses:
+    """The legacy addresses of one mesh as they are stored (`text`), kept between changes: a mesh has thousands."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.text = ""
+        self._table: dns_vips.Table = {}
+        self._pool = virtual_addresses.AddressPool(settings.cidr)
+
+    def read(self, text: str) -> None:
+        """Takes what is stored now; ValueError where it is no table. Addresses of another network are given up."""
+        if text == self.text:
+            return
+        self._table, self.text = dns_vips.parse(text), text
+        self._pool = virtual_addresses.AddressPool(self._settings.cidr)
+        for host, known in self._table.items():
+            if not _is_own_address(host) and self._pool.covers(known.address):
+                self._pool.hold(host, known.address)
+
+    def updated(self, sources: Sources) -> str:
+        """The text to store. What says the same already stays as it is, in whichever form.
+
+        A name keeps its address; where the network is used up, names that are new have none.
+        """
+        names = names_of(sources, self._settings)
+        table = {host: dns_vips.VirtualOutbound(self._address(host), outbounds) for host, outbounds in names.items()}
+        for host in self._table.keys() - table.keys():
+            self._pool.release(host)
+        if table != self._table:
+            self._table, self.text = table, dns_vips.encode(table, tag_first=self._settings.tag_first)
+        return self.text
+
+    def _address(self, host: dns_vips.Host) -> str:
+        return host.name if _is_own_address(host) else self._pool.address_of(host) or ""
 
 
 def _is_own_address(host: dns_vips.Host) -> bool:

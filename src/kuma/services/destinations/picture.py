@@ -52,7 +52,7 @@ class Contents:
     """What one mesh holds.
 
     `by_term` files the proxies, `selecting` the MeshServices; `several` are the MeshMultiZoneServices among the services;
-    `tags` counts the inbounds with each set of tags.
+    `tags` counts the inbounds with each set of tags, `tagged` those of each service.
     """
 
     resource: res.Resource[mesh.Mesh] | None = None
@@ -65,6 +65,7 @@ class Contents:
     workloads: dict[res.Key, AnyResource] = field(default_factory=dict)
     identities: dict[str, spiffe_ids.Identity] = field(default_factory=dict)
     tags: Counter[_Tags] = field(default_factory=Counter)
+    tagged: Counter[str] = field(default_factory=Counter)
     named: dict[str, dict[str, AnyResource]] = field(default_factory=dict)
 
     def of_term(self, term: members.Term) -> Iterator[members.Member]:
@@ -78,11 +79,15 @@ class Contents:
 
 @dataclass(slots=True)
 class Due:
-    """What may have to be written: services and Workloads by key, meshes whose legacy addresses may differ."""
+    """What may have to be written: services and Workloads by key, meshes whose legacy addresses may differ.
+
+    `tables` are meshes whose stored table differs from the one before; it may be the one that was just written.
+    """
 
     services: set[res.Key] = field(default_factory=set)
     workloads: set[res.Key] = field(default_factory=set)
     legacy: set[str] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
 
     def add(self, key: res.Key) -> None:
         """Makes one resource due."""
@@ -92,7 +97,7 @@ class Due:
             (self.workloads if key.kind == WORKLOAD else self.services).add(key)
 
     def __bool__(self) -> bool:
-        return bool(self.services or self.workloads or self.legacy)
+        return bool(self.services or self.workloads or self.legacy or self.tables)
 
 
 class Picture:
@@ -164,14 +169,17 @@ class Picture:
     def sources(self, mesh_name: str) -> legacy_vips.Sources:
         """What gives legacy names in a mesh."""
         contents = self.contents(mesh_name)
-        tags: list[Mapping[str, str]] = [dict(each) for each in sorted(contents.tags)]
+        names = contents.by_name("VirtualOutbound")
+        tags: list[Mapping[str, str]] = [{labels.SERVICE_TAG: each} for each in contents.tagged]
+        if names:
+            tags = [dict(each) for each in sorted(contents.tags)]
         for _, ingress in sorted(self._ingresses.items()):
             if ingress.spec.zone and ingress.spec.zone != self._role.zone:
                 tags += [each.tags for each in ingress.spec.available_services if each.mesh == mesh_name]
         return legacy_vips.Sources(
             tags,
             contents.by_name("ExternalService"),
-            contents.by_name("VirtualOutbound"),
+            names,
             [each for _, one in sorted(self._meshes.items()) for each in one.by_name("MeshGateway")],
         )
 
@@ -256,14 +264,15 @@ class Picture:
     def _count_tags(
         self, mesh_name: str, contents: Contents, before: members.Member | None, after: members.Member | None
     ) -> None:
+        """Only VirtualOutbounds look at other tags than the service."""
         old, new = Counter(_legacy_tags(before)), Counter(_legacy_tags(after))
+        is_other = False
         for each in old.keys() | new.keys():
-            known = contents.tags.pop(each, 0)
-            count = known + new[each] - old[each]
-            if count:
-                contents.tags[each] = count
-            if bool(count) != bool(known):
-                self.due.legacy.add(mesh_name)
+            step = new[each] - old[each]
+            is_other |= _count(contents.tags, each, step) and bool(contents.named.get("VirtualOutbound"))
+            is_other |= _count(contents.tagged, dict(each)[labels.SERVICE_TAG], step)
+        if is_other:
+            self.due.legacy.add(mesh_name)
 
     def _reach(
         self, mesh_name: str, contents: Contents, before: members.Member | None, after: members.Member | None
@@ -325,8 +334,10 @@ class Picture:
         mesh_name = dns_vips.mesh_of(resource.meta.name)
         if mesh_name is None:
             return
-        _keep(self._configs, resource.key, None if is_gone else resource)
-        self.due.legacy.add(mesh_name)
+        before, after = self._configs.get(resource.key), None if is_gone else resource
+        _keep(self._configs, resource.key, after)
+        if before is None or after is None or before.spec != after.spec:
+            self.due.tables.add(mesh_name)
 
     def _take_named(self, resource: AnyResource, is_gone: bool) -> None:
         """An old kind that gives legacy names."""
@@ -341,6 +352,14 @@ def _keep(known: dict[K, V], key: K, value: V | None) -> None:
         known.pop(key, None)
     else:
         known[key] = value
+
+
+def _count(counts: Counter[K], key: K, step: int) -> bool:
+    """Counts up or down; whether the key came or went."""
+    before = counts.pop(key, 0)
+    if before + step:
+        counts[key] = before + step
+    return bool(before) != bool(before + step)
 
 
 def _legacy_tags(member: members.Member | None) -> Iterator[_Tags]:

@@ -28,13 +28,19 @@ def external(name: str = "bank-1", address: str = "bank.example.com:443", servic
     return kit.resource("ExternalService", name, document)
 
 
-def table(before: dns_vips.Table | None = None, settings: Any = None, **sources: Any) -> dict[tuple[int, str], Any]:
+def table(before: str = "", settings: Any = None, **sources: Any) -> dict[tuple[int, str], Any]:
     """Address, then port, tags and origin of each outbound, by type and name."""
-    found = legacy_vips.desired(legacy_vips.Sources(**sources), before or {}, settings or legacy_vips.Settings())
     return {
         (int(host.type), host.name): (each.address, *((one.port, dict(one.tags), one.origin) for one in each.outbounds))
-        for host, each in found.items()
+        for host, each in dns_vips.parse(stored(before, settings, **sources)).items()
     }
+
+
+def stored(before: str = "", settings: Any = None, **sources: Any) -> str:
+    """The text that is stored after `before`."""
+    addresses = legacy_vips.Addresses(settings or legacy_vips.Settings())
+    addresses.read(before)
+    return addresses.updated(legacy_vips.Sources(**sources))
 
 
 def test_services_get_addresses_in_the_order_of_their_names() -> None:
@@ -45,7 +51,7 @@ def test_services_get_addresses_in_the_order_of_their_names() -> None:
 
 
 def test_addresses_stay() -> None:
-    first = legacy_vips.desired(legacy_vips.Sources(tags=[WEB]), {}, legacy_vips.Settings())
+    first = stored(tags=[WEB])
     later = table(first, tags=[WEB, API])
     assert [later[0, "web"][0], later[0, "api"][0]] == ["240.0.0.0", "240.0.0.1"]
     moved = table(first, legacy_vips.Settings(cidr="250.0.0.0/8"), tags=[WEB])
@@ -53,10 +59,16 @@ def test_addresses_stay() -> None:
 
 
 def test_an_address_of_what_is_gone_is_free_only_afterwards() -> None:
-    settings = legacy_vips.Settings()
-    first = legacy_vips.desired(legacy_vips.Sources(tags=[WEB]), {}, settings)
-    second = legacy_vips.desired(legacy_vips.Sources(tags=[API]), first, settings)
-    assert second[dns_vips.Host(SERVICE, "api")].address == "240.0.0.1"
+    second = stored(stored(tags=[WEB]), tags=[API])
+    assert dns_vips.parse(second)[dns_vips.Host(SERVICE, "api")].address == "240.0.0.1"
+    assert table(second, tags=[API, WEB])[0, "web"][0] == "240.0.0.0"
+
+
+def test_what_says_the_same_stays_as_it_is() -> None:
+    small = stored(settings=legacy_vips.Settings(tag_first=True), tags=[WEB])
+    assert stored(small, tags=[WEB]) == small
+    assert stored(small, tags=[WEB, API]).startswith('{"0:api"')
+    assert stored() == ""
 
 
 def test_external_services_have_a_port_and_their_host() -> None:

@@ -265,10 +265,8 @@ async def test_services_that_other_zones_offer_have_legacy_addresses() -> None:
 
 
 async def test_a_table_in_the_other_form_is_read_and_written_back_only_when_it_changes() -> None:
-    table = legacy_vips.desired(
-        legacy_vips.Sources(tags=[{"kuma.io/service": "web"}]), {}, legacy_vips.Settings(cidr="240.9.0.0/16")
-    )
-    text = dns_vips.encode(table, tag_first=True)
+    addresses = legacy_vips.Addresses(legacy_vips.Settings(cidr="240.9.0.0/16", tag_first=True))
+    text = addresses.updated(legacy_vips.Sources(tags=[{"kuma.io/service": "web"}]))
     stored = kit.resource("Config", CONFIG, {"config": text}, mesh="")
     zone = await kit.Zone("Disabled").prepare(kit.proxy("web-1", WEB), stored)
     await zone.write()
