@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuma.plan import proxy
-from kuma.policy_engine import index, matching, places, rules, selection, surroundings
+from kuma.policy_engine import index, matching, places, rules, surroundings
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 
 LARGEST_TABLE = 4096
 """Answers that one table keeps. Proxies with labels of their own would fill it without end as they come and go."""
-
-Selected = Sequence[tuple[int, selection.Selected]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class _Table:
 
     policies: Sequence[res.Resource[Any]]
     counting: index.PolicyIndex
-    answers: dict[Hashable, Selected] = field(default_factory=dict)
+    answers: dict[Hashable, matching.Answer] = field(default_factory=dict)
 
 
 class Matcher:
@@ -60,11 +58,11 @@ class Matcher:
         at = (asking.signature, name if name in table.counting.names else "")
         found = table.answers.get(at)
         if found is None:
-            found = table.counting.select(asking.places)
+            found = matching.answer(table.counting, asking.places)
             if len(table.answers) >= LARGEST_TABLE:
                 del table.answers[next(iter(table.answers))]  # the oldest
             table.answers[at] = found
-        return matching.proxy_rules(table.counting, asking.places, found)
+        return found.for_proxy(asking.places)
 
     def _table(
         self,

@@ -4,6 +4,7 @@ Pure; `matcher.Matcher` remembers answers. Source of the rules: Kuma's documenta
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kuma.base import labels
@@ -20,6 +21,45 @@ SHADOW = "shadow"
 """The effect of a policy that is only looked at."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What is said of every proxy that policies cannot tell from the one that was asked for; it knows no address.
+
+    `inbounds` and `to` of gateway listeners go by the index of the place.
+    """
+
+    kind: str
+    policies: tuple[AnyResource, ...]
+    to: rules.ToRules
+    inbounds: Mapping[int, rules.InboundRules]
+    single: rules.Merged[Any] | None
+    gateway: "GatewayAnswer | None"
+    warnings: tuple[str, ...]
+
+    def for_proxy(self, subject: places.Places) -> rules.ProxyRules:
+        """The answer with the addresses of a proxy."""
+        inbounds = {(subject.all[at].address, subject.all[at].port): found for at, found in self.inbounds.items()}
+        gateway = rules.NO_GATEWAY if self.gateway is None else self.gateway.at(subject.all[0].address)
+        return rules.ProxyRules(self.kind, self.policies, self.to, inbounds, self.single, gateway, self.warnings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatewayAnswer:
+    """What is said of the listeners of a builtin gateway, by port and by port and host name."""
+
+    inbounds: Mapping[int, rules.InboundRules]
+    by_listener: Mapping[int, rules.ToRules]
+    by_hostname: Mapping[tuple[int, str], rules.ToRules]
+
+    def at(self, address: str) -> rules.GatewayRules:
+        """The rules of the gateway that listens there."""
+        return rules.GatewayRules(
+            {(address, port): found for port, found in self.inbounds.items()},
+            {(address, port): found for port, found in self.by_listener.items()},
+            {(address, port, hostname): found for (port, hostname), found in self.by_hostname.items()},
+        )
+
+
 def match(
     kind: kinds.Kind[Any],
     policies: Sequence[AnyResource],
@@ -28,9 +68,8 @@ def match(
     with_shadow: bool = False,
 ) -> rules.ProxyRules:
     """What `policies`, all of `kind` in the proxy's mesh, say of one proxy."""
-    counting = index.PolicyIndex(kind, in_force(policies, with_shadow), around)
-    found = places.places_of(subject.resource, around.gateways)
-    return proxy_rules(counting, found, counting.select(found))
+    asked = places.places_of(subject.resource, around.gateways)
+    return answer(index.PolicyIndex(kind, in_force(policies, with_shadow), around), asked).for_proxy(asked)
 
 
 def in_force(policies: Sequence[AnyResource], with_shadow: bool = False) -> list[AnyResource]:
@@ -43,43 +82,44 @@ def selects(policy: AnyResource, subject: proxy.ProxyFacts, around: Surroundings
     return bool(selection.selected(policy, places.places_of(subject.resource, around.gateways), around))
 
 
-def proxy_rules(
-    counting: index.PolicyIndex, subject: places.Places, selected: Sequence[tuple[int, selection.Selected]]
-) -> rules.ProxyRules:
-    """The answer for a proxy, given the policies that are about its places."""
-    by_place: dict[int, list[int]] = {}
-    for position, several in selected:
-        for each in several:
-            by_place.setdefault(each, []).append(position)
+def answer(counting: index.PolicyIndex, asked: places.Places) -> Answer:
+    """What the policies of an index say of a proxy and its like."""
+    selected = counting.select(asked)
     positions = tuple(position for position, _ in selected)
-    return rules.ProxyRules(
-        kind=counting.kind.name,
-        policies=tuple(counting.policies[each].resource for each in positions),
-        to=counting.to_rules(positions),
-        inbounds={
-            (subject.all[each].address, subject.all[each].port): counting.inbound_rules(tuple(found))
-            for each, found in by_place.items()
-            if subject.all[each].sort in (places.Sort.INBOUND, places.Sort.ZONE_PROXY)
-        },
-        single=counting.single(positions),
-        gateway=_gateway_rules(counting, subject, by_place) if subject.is_builtin else rules.NO_GATEWAY,
-        warnings=counting.warnings,
+    if all(len(chosen) == len(asked.all) for _, chosen in selected):
+        by_place = dict.fromkeys(range(len(asked.all)), positions) if positions else {}
+    else:
+        by_place = {at: found for at in range(len(asked.all)) if (found := _about(selected, at))}
+    inbounds = {} if asked.is_gateway else {at: counting.inbound_rules(found) for at, found in by_place.items()}
+    return Answer(
+        counting.kind.name,
+        tuple(counting.policies[each].resource for each in positions),
+        counting.to_rules(positions),
+        inbounds,
+        counting.single(positions),
+        _gateway_answer(counting, asked, by_place) if asked.is_builtin and asked.all else None,
+        counting.warnings,
     )
 
 
-def _gateway_rules(
-    counting: index.PolicyIndex, subject: places.Places, by_place: dict[int, list[int]]
-) -> rules.GatewayRules:
-    by_listener: dict[rules.Listener, set[int]] = {}
-    by_hostname: dict[tuple[str, int, str], set[int]] = {}
-    for each, found in by_place.items():
-        place = subject.all[each]
-        by_listener.setdefault((place.address, place.port), set()).update(found)
-        by_hostname.setdefault((place.address, place.port, place.hostname), set()).update(found)
-    return rules.GatewayRules(
-        inbounds={each: counting.inbound_rules(tuple(sorted(found))) for each, found in by_listener.items()},
-        by_listener={each: counting.to_rules(tuple(sorted(found))) for each, found in by_listener.items()},
-        by_hostname={each: counting.to_rules(tuple(sorted(found))) for each, found in by_hostname.items()},
+def _about(selected: Sequence[tuple[int, selection.Selected]], place: int) -> index.Positions:
+    return tuple(position for position, chosen in selected if place in chosen)
+
+
+def _gateway_answer(
+    counting: index.PolicyIndex, asked: places.Places, by_place: Mapping[int, index.Positions]
+) -> GatewayAnswer:
+    by_port: dict[int, set[int]] = {}
+    by_hostname: dict[tuple[int, str], set[int]] = {}
+    for at, found in by_place.items():
+        place = asked.all[at]
+        by_port.setdefault(place.port, set()).update(found)
+        by_hostname.setdefault((place.port, place.hostname), set()).update(found)
+    listeners = {port: tuple(sorted(found)) for port, found in by_port.items()}
+    return GatewayAnswer(
+        {port: counting.inbound_rules(found) for port, found in listeners.items()},
+        {port: counting.to_rules(found) for port, found in listeners.items()},
+        {at: counting.to_rules(tuple(sorted(found))) for at, found in by_hostname.items()},
     )
 
 
@@ -95,17 +135,13 @@ def match_external_service(
     traits = kind.policy
     assert traits is not None
     if traits.has_from:
-        about = [
-            position
-            for position, each in enumerate(counting.policies)
-            if _is_service(each.resource.spec.target_ref or targetref.MESH, tags)
-        ]
+        about = [position for position, each in enumerate(counting.policies) if _is_service(each.top, tags)]
         return counting.inbound_rules(tuple(about))
     items = [
-        (subset_rules.subset_of(clients), entry)
+        (subset_rules.subset_of(each.top), entry)
         for each in counting.policies
-        if (clients := each.resource.spec.target_ref or targetref.MESH).kind in subset_rules.TAGGED
-        for entry in each.to
+        if each.top.kind in subset_rules.TAGGED
+        for _, entry in each.to
         if entry.target is not None and _is_service(entry.target, tags)
     ]
     return rules.InboundRules(counting.client_rules(items), on_proxy=bool(items))

@@ -90,6 +90,15 @@ def is_in_reach(policy: res.Meta, dataplane: res.Meta) -> bool:
     return True
 
 
+def is_in_every_reach(policy: res.Meta) -> bool:
+    """Whether a policy speaks to Dataplanes of all zones and namespaces."""
+    its = policy.labels
+    role = its.get(labels.POLICY_ROLE, "system")
+    if role in ("consumer", "workload-owner"):
+        return False
+    return role == "producer" or its.get(labels.ORIGIN) != labels.ORIGIN_ZONE or not its.get(labels.ZONE)
+
+
 def selects_dataplane(policy: res.Meta, target: targetref.TargetRef, dataplane: res.Meta) -> bool:
     """Whether a targetRef of kind Dataplane is about this one; its section is not looked at.
 

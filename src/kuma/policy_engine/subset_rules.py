@@ -14,6 +14,9 @@ from kuma.base import labels
 from kuma.policy_engine import merge, rules
 from kuma.resources import targetref
 
+Item = tuple[rules.Subset, merge.Entry]
+"""An entry and the proxies that it is about."""
+
 Numbered = tuple[rules.Subset, tuple[merge.Entry, ...]]
 """A rule before its entries are merged."""
 
@@ -30,13 +33,19 @@ def subset_of(target: targetref.TargetRef) -> rules.Subset:
 
 
 class SubsetRules:
-    """Rules in order. Their confs are merged when they are first asked for: most are about what nobody calls."""
+    """Rules in order. They are made, and their confs merged, when they are first asked for."""
 
     def __init__(
-        self, numbered: Sequence[Numbered], merged: Callable[[tuple[merge.Entry, ...]], rules.Merged[Any]]
+        self,
+        numbered: Callable[[], Sequence[Numbered]],
+        merged: Callable[[tuple[merge.Entry, ...]], rules.Merged[Any]],
     ) -> None:
-        self._numbered = numbered
+        self._make = numbered
         self._merged = merged
+
+    @functools.cached_property
+    def _numbered(self) -> Sequence[Numbered]:
+        return self._make()
 
     def all(self) -> Iterator[rules.SubsetRule]:
         """Every rule, in order."""
@@ -75,7 +84,7 @@ def _fits(subset: rules.Subset, element: Mapping[str, str]) -> bool:
     )
 
 
-def exclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+def exclusive_rules(items: Sequence[Item]) -> list[Numbered]:
     """Rules with negations: for each set of tags that go together, every choice of some and none of the others.
 
     Entries come from the least to the most important. The rule with most tags that are asked for is first.
@@ -94,7 +103,7 @@ def exclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[N
     return found
 
 
-def inclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+def inclusive_rules(items: Sequence[Item]) -> list[Numbered]:
     """Rules without negations, for at most one key: the first that fits has everything that fits merged into it."""
     everything: list[tuple[int, merge.Entry]] = []
     members: dict[rules.Subset, list[tuple[int, merge.Entry]]] = {}
@@ -110,13 +119,13 @@ def inclusive_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[N
     return found
 
 
-def destination_rules(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> list[Numbered]:
+def destination_rules(items: Sequence[Item]) -> list[Numbered]:
     """Rules of `to[]`: negations are needed only where entries ask for tags of several keys."""
     keys = {tag.key for subset, _ in items for tag in subset}
     return inclusive_rules(items) if len(keys) <= 1 else exclusive_rules(items)
 
 
-def _choices(items: Sequence[tuple[rules.Subset, merge.Entry]]) -> Iterator[Numbered]:
+def _choices(items: Sequence[Item]) -> Iterator[Numbered]:
     """Every choice among the tags of subsets that go together, the first tag changing fastest."""
     tags = sorted({tag for subset, _ in items for tag in subset})
     for negations in itertools.product((False, True), repeat=len(tags)):

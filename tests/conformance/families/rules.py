@@ -190,9 +190,10 @@ def outbound_build(resources: Sequence[res.Resource[Any]]) -> Any:
 
 def outbound_sort(resources: Sequence[res.Resource[Any]]) -> Any:
     """`to` entries of the matched policies, in order of precedence."""
+    by_name = sorted(written(resources), key=lambda each: each.meta.display_name, reverse=True)
     entries = [
-        (precedence.entry_rank(each, item.target_ref), each, number, item)
-        for each in written(resources)
+        (precedence.outbound_rank(each, item.target_ref), each, number, item)
+        for each in by_name
         for number, item in enumerate(each.spec.to)
     ]
     shown = Printer(resources)
