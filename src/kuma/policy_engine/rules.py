@@ -174,6 +174,22 @@ class ToRules:
         return self.tag_rules.find(element)
 
 
+class _Nothing:
+    """Rules of kinds that say nothing about destinations."""
+
+    def find(self, wanted: Any) -> None:
+        """Nothing."""
+
+    def find_mesh(self) -> None:
+        """Nothing."""
+
+    def all(self) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+
+NO_DESTINATIONS = ToRules(_Nothing(), _Nothing())
+
 Listener = tuple[str, int]
 """Address and port."""
 
