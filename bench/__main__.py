@@ -5,7 +5,7 @@ import importlib
 
 from bench import figures
 
-NAMES = ("matching", "compile", "store", "large_store", "rest", "cli", "agent", "propagation", "xds", "transport")
+NAMES = ("matching", "compile", "store", "large_store", "rest", "cli", "agent", "dns", "propagation", "xds", "transport")
 
 
 def main() -> None:

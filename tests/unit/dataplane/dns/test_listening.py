@@ -9,7 +9,7 @@ from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.definition import Definition
 from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
-from tests.unit.dataplane.dns.name_servers import bind_free
+from tests.kit.name_servers import bind_free
 
 PROXY_PORT = {"KUMA_DNS_PROXY_PORT": "5300"}
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kit import dns
-from tests.unit.dataplane.dns.name_servers import ask, ask_all, name_server, serving
+from tests.kit.name_servers import ask, ask_all, name_server, serving
 
 BODY = json.dumps(
     {"records": [{"name": "api.mesh", "ips": ["240.0.0.1"]}], "ttl": 30, "extraLabels": {"mesh": "m"}}

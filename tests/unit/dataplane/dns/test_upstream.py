@@ -8,7 +8,7 @@ import pytest
 
 from kuma.apps.dataplane.dns import resolv_conf, upstream
 from tests.kit import dns
-from tests.unit.dataplane.dns.name_servers import name_server
+from tests.kit.name_servers import name_server
 
 NOBODY = ("127.0.0.1", 1)
 QUERY = dns.question("WwW.example.com", number=500, edns=1232)
