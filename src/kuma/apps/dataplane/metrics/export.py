@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kuma.apps.dataplane import log
+from kuma.apps.dataplane.metrics.scraping import DEFAULT_SECONDS
 from kuma.apps.dataplane.metrics.source import Source
 from kuma.base import durations
 
@@ -57,7 +58,7 @@ class Exporter:
         while True:
             await asyncio.sleep(interval)
             try:
-                for request in await self._requests(interval):
+                for request in await self._requests():
                     await grpc_call.call(socket, METHOD, request, _CALL_SECONDS)
             except (OSError, grpc_call.Refused) as error:
                 said = str(error) or type(error).__name__
@@ -69,8 +70,8 @@ class Exporter:
                 _log.info("metrics reach the collector %s again", name)
             trouble = ""
 
-    async def _requests(self, interval: float) -> list[bytes]:
+    async def _requests(self) -> list[bytes]:
         from kuma.apps.dataplane.metrics import assembly
 
-        texts = await self._source.scrape({}, min(interval, _CALL_SECONDS))
+        texts = await self._source.scrape({}, DEFAULT_SECONDS)
         return await asyncio.to_thread(assembly.as_requests, texts, time.time_ns())
