@@ -1,5 +1,7 @@
 """Label and tag keys of Kuma, and the values that have a meaning to the control plane."""
 
+import re
+
 MESH = "kuma.io/mesh"
 ORIGIN = "kuma.io/origin"
 ZONE = "kuma.io/zone"
@@ -22,3 +24,10 @@ MESH_TAG = "mesh"
 
 ORIGIN_GLOBAL = "global"
 ORIGIN_ZONE = "zone"
+
+_RESERVED = re.compile(r"(^|[./])(kuma\.io|k8s\.kuma\.io)/")
+
+
+def is_reserved(key: str) -> bool:
+    """Whether a label key belongs to Kuma."""
+    return _RESERVED.search(key) is not None

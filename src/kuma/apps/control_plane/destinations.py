@@ -7,7 +7,7 @@ from kuma.resources import catalog as catalogs
 from kuma.security import tokens
 from kuma.services import metrics
 from kuma.services import role as roles
-from kuma.services.destinations import drafting, legacy_vips, loop, picture
+from kuma.services.destinations import drafting, legacy_vips, loop, picture, propagation
 from kuma.store import protocol as stores
 
 
@@ -35,5 +35,9 @@ def build(
         ),
         grace=timedelta(microseconds=settings.mesh_service.deletion_grace_period / 1000),
         untagged=experimental.inbound_tags_disabled,
+        propagated=propagation.Settings(
+            enabled=settings.mesh_service.label_propagation.enabled,
+            allowed=frozenset(settings.mesh_service.label_propagation.allowed_label_keys),
+        ),
     )
     return loop.DestinationLoop(store, catalog, role, own, clock, measured)

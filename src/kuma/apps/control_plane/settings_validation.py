@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kuma.base import errors
+from kuma.base import errors, labels
 
 if TYPE_CHECKING:
     from kuma.apps.control_plane import settings_store
@@ -35,7 +35,6 @@ _CIPHER_NAMES = """
 _CIPHERS = frozenset(f"TLS_{name}" for name in _CIPHER_NAMES.split())
 """The names of IANA's TLS registry that Go knows (pkg.go.dev/crypto/tls), which is what Kuma accepts."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_RESERVED_LABEL = re.compile(r"(^|[./])(kuma\.io|k8s\.kuma\.io)/")
 _TLS_MODES = ("disable", "verifyNone", "verifyCa", "verifyFull")
 
 
@@ -328,5 +327,5 @@ def _ipam(settings: Settings) -> Problems:
 
 def _mesh_service(settings: Settings) -> Problems:
     for key in settings.mesh_service.label_propagation.allowed_label_keys:
-        if _RESERVED_LABEL.search(key):
+        if labels.is_reserved(key):
             yield f'.MeshService.LabelPropagation.AllowedLabelKeys contains reserved key "{key}"'

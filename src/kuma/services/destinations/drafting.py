@@ -22,6 +22,7 @@ from kuma.services.destinations import (
     legacy_vips,
     multizone,
     picture,
+    propagation,
     standing,
     virtual_addresses,
     workloads,
@@ -63,6 +64,7 @@ class Settings:
     legacy: legacy_vips.Settings = field(default_factory=legacy_vips.Settings)
     grace: timedelta = timedelta(hours=1)
     untagged: bool = False
+    propagated: propagation.Settings = field(default_factory=propagation.Settings)
 
 
 class Drafting:
@@ -82,7 +84,7 @@ class Drafting:
         self._role = role
         self._settings = settings
         self._measures = measures
-        self._generation = generation.Settings(role.zone, settings.grace, settings.untagged)
+        self._generation = generation.Settings(role.zone, settings.grace, settings.untagged, settings.propagated)
         self._pools = {kind: virtual_addresses.AddressPool(cidr) for kind, cidr in settings.cidrs.items()}
         self._register = hostnames.Register()
         self._legacy_addresses: dict[str, legacy_vips.Addresses] = {}

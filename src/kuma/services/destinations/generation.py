@@ -5,7 +5,7 @@ touched; one whose proxies are gone stays for a while, so that clients notice, a
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from kuma.resources import meta as metas
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, labelselector, meshservice
 from kuma.resources.rules import dataplane as dataplane_rules
-from kuma.services.destinations import members
+from kuma.services.destinations import members, propagation
 
 MANAGER = "meshservice-generator"
 GRACE_LABEL = "kuma.io/deletion-grace-period-started-at"
@@ -33,6 +33,7 @@ class Settings:
     zone: str
     grace: timedelta = timedelta(hours=1)
     untagged: bool = False
+    propagated: propagation.Settings = field(default_factory=propagation.Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,16 @@ def desired(
     ports = offers[0][1]
     if stored is not None and any(each == stored.spec.ports for _, each in offers):
         ports = stored.spec.ports
+    proxies = [each for each, _ in offers]
     conflicting = tuple(member.name for member, each in offers if each != ports)
     if stored is None:
-        is_tagged = any(_is_tagged(key.name, member) for member, _ in offers)
-        meta = res.Meta(key.mesh, key.name, _labels(key, settings.zone))
+        is_tagged = any(_is_tagged(key.name, each) for each in proxies)
+        own = propagation.with_labels(_labels(key, settings.zone), proxies, settings.propagated)
+        meta = res.Meta(key.mesh, key.name, own)
         spec = meshservice.MeshService(selector=_selector(key.name, is_tagged=is_tagged), ports=ports)
         return Outcome(res.Resource(meshservice.KIND, meta, spec), conflicting)
     own = {name: value for name, value in stored.meta.labels.items() if name != GRACE_LABEL}
+    own = propagation.with_labels(own, proxies, settings.propagated)
     spec = msgspec.structs.replace(stored.spec, ports=ports)
     return Outcome(replace(stored, meta=replace(stored.meta, labels=own), spec=spec), conflicting)
 

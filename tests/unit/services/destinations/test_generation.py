@@ -1,5 +1,6 @@
 """Which MeshServices a Universal zone makes of its proxies."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from kuma.resources import resource as res
-from kuma.services.destinations import generation, members
+from kuma.services.destinations import generation, members, propagation
 from tests.kit import destinations as kit
 
 KEY = res.Key("MeshService", "m", "web")
@@ -119,3 +120,47 @@ def test_inbounds_without_tags_belong_to_their_workload() -> None:
     selector = outcome.service.spec.selector
     assert selector.dataplane_tags is None
     assert selector.dataplane_labels.match_labels == {"kuma.io/workload": "web"}
+
+
+def voter(day: int, name: str, **labels: str) -> members.Member:
+    return replace(kit.member(name, kit.inbound(), labels=labels), created=kit.START + timedelta(days=day))
+
+
+def taken(own: dict[str, str], *serving: members.Member, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
+    settings = propagation.Settings(enabled=True, allowed=allowed)
+    return propagation.with_labels(own, serving, settings)
+
+
+def without_marks(found: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in found.items() if not key.startswith("kuma.io/pkey-")}
+
+
+@pytest.mark.parametrize(
+    ("serving", "expected"),
+    [
+        ([voter(1, "a", team="x"), voter(2, "b", team="y"), voter(1, "c", team="x")], {"team": "x"}),
+        ([voter(1, "a", team="x"), voter(2, "b", team="y")], {"team": "y"}),
+        ([voter(1, "a", team="y"), voter(1, "b", team="x")], {"team": "x"}),
+        ([voter(1, "a", **{"kuma.io/zone": "z", "sub.kuma.io/a": "b", "other.io/a": "b"})], {"other.io/a": "b"}),
+    ],
+)
+def test_labels_that_most_proxies_carry_are_taken_over(serving: Any, expected: dict[str, str]) -> None:
+    assert without_marks(taken({}, *serving)) == expected
+
+
+def test_labels_that_were_taken_over_go_with_their_proxies_and_others_stay() -> None:
+    first = taken({"mine": "1", "team": "mine"}, voter(1, "a", team="x", app="web"))
+    assert without_marks(first) == {"mine": "1", "team": "mine", "app": "web"}
+    assert taken(first, voter(1, "a", app="api"))["app"] == "api"
+    assert taken(first, voter(1, "a")) == {"mine": "1", "team": "mine"}
+    assert without_marks(taken({}, voter(1, "a", team="x", app="web"), allowed=frozenset({"app"}))) == {"app": "web"}
+
+
+def test_labels_are_taken_over_only_where_that_is_wanted() -> None:
+    proxy = kit.member("a", kit.inbound(), labels={"team": "x"})
+    assert made(proxy).service.meta.labels.get("team") is None  # type: ignore[union-attr]
+    wanted = generation.Settings("east", propagated=propagation.Settings(enabled=True))
+    stored = made(proxy, settings=wanted).service
+    assert stored is not None
+    assert stored.meta.labels["team"] == "x"
+    assert "team" not in made(kit.member("a", kit.inbound()), stored=stored, settings=wanted).service.meta.labels  # type: ignore[union-attr]
