@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kuma.base import sockets
 from kuma.compiler import dns, dynamic_config, render
 from kuma.plan import nodes
 from tests.kit import dns as questions
-from tests.kit import name_servers, network
+from tests.kit import name_servers, network, universal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
@@ -91,3 +92,24 @@ async def test_envoy_answers_itself(tmp_path: Path) -> None:
         answer = questions.read(await name_servers.ask(("127.0.0.1", port), questions.question("api.mesh")))
     assert (answer.code, answer.addresses) == (0, ["240.0.0.1"])
     assert answer.answers[0][2] == 30
+
+
+def test_an_agent_answers_on_the_port_it_is_given(tmp_path: Path) -> None:
+    port = network.free_port("127.0.0.1")
+    with universal.control_plane(tmp_path) as plane, universal.agents(plane) as agents:
+        first = agents.run("--service", "web", "--port", "1", KUMA_DNS_PROXY_PORT=str(port))
+        without_form = questions.question("a.b", counts=(0, 0, 0))
+        answer = network.until("an answer", lambda: asked("127.0.0.1", port, without_form))
+        assert answer[3] & 15 == 1
+        assert f"DNS at 127.0.0.1 port {port}" in first.output
+
+        second = agents.run("--service", "web2", "--port", "1", KUMA_DNS_PROXY_PORT=str(port))
+        assert second.popen.wait(timeout=network.PATIENCE) == 1
+        assert f"could not answer DNS on 127.0.0.1:{port}: Address already in use" in second.output
+
+
+def asked(address: str, port: int, query: bytes) -> bytes:
+    """One question over TCP, whose end is as sure as its beginning."""
+    with socket.create_connection((address, port), timeout=5) as way:
+        way.sendall(len(query).to_bytes(2) + query)
+        return way.recv(65_535)[2:]
