@@ -4,7 +4,7 @@ Kuma turns YAML into JSON before it reads it, so only what JSON can hold comes o
 """
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import yaml
@@ -119,12 +119,12 @@ def _require_shallow(text: str) -> None:
     if sum(map(text.count, "[{-?")) <= _DEEPEST:
         return
     depth = 0
-    events: Iterable[Any] = yaml.parse(text, Loader=_BASE)
-    for event in events:
+    for event in yaml.parse(text, Loader=_BASE):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _DEEPEST:
-                raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+                mark: Any = event.start_mark  # of the C parser or the other; stubs know one of them
+                raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -23,7 +23,7 @@ def api() -> kit.Api:
 def path_of(built: kit.Api, document: dict[str, Any]) -> tuple[str, kinds.Kind[Any]]:
     kind = built.catalog.find(document["type"])
     assert kind is not None
-    base = f"/meshes/{odd_documents.MESH}" if kind.scope is kinds.Scope.odd_documents.MESH else ""
+    base = f"/meshes/{odd_documents.MESH}" if kind.scope is kinds.Scope.MESH else ""
     return f"{base}/{kind.plural}", kind
 
 
