@@ -54,6 +54,10 @@ class Service:
     is_external: bool = False
     is_direct: bool = False
 
+    def __hash__(self) -> int:
+        """Cheap, because services are looked up for every outbound of a proxy: equal ones are found by comparing."""
+        return hash((self.name, self.protocol, len(self.endpoints)))
+
 
 @dataclass(frozen=True, slots=True)
 class Share:

@@ -1,11 +1,14 @@
 """The picture of a mesh: what each change touches, and what it leaves alone."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 
 from kuma.mesh import endpoints, view
 from kuma.resources import resource as res
 from kuma.resources.kinds import serviceinsight
-from tests.kit import worlds
+from tests.kit import targets, worlds
 
 
 def base() -> view.WorldView:
@@ -180,3 +183,100 @@ def test_peers_dial_the_advertised_address() -> None:
     )
     picture = worlds.world([worlds.a_mesh(), proxy]).meshes["m"]
     assert [each.address for each in picture.endpoints.of("s").endpoints] == ["203.0.113.1"]
+
+
+def a_gateway(mesh: str, *, cross: bool, port: int = 80) -> res.Resource[Any]:
+    listener = {"port": port, "protocol": "HTTP", "crossMesh": cross}
+    own = {"type": "MeshGateway", "mesh": mesh, "name": "edge", "selectors": [{"match": {"kuma.io/service": "edge"}}]}
+    return worlds.resource({**own, "conf": {"listeners": [listener]}})
+
+
+def a_gateway_proxy(**tags: str) -> res.Resource[Any]:
+    gateway = {"type": "BUILTIN", "tags": {"kuma.io/service": "edge", **tags}}
+    networking = {"address": "10.0.0.1", "gateway": gateway}
+    return worlds.resource({"type": "Dataplane", "mesh": "other", "name": "edge", "networking": networking})
+
+
+@pytest.mark.parametrize(
+    ("cross", "edit", "meshes"),
+    [
+        (False, a_gateway("other", cross=False, port=81), {"other"}),
+        (True, a_gateway("other", cross=True, port=81), {"m", "other"}),
+        (False, a_gateway("other", cross=True), {"m", "other"}),
+        (True, a_gateway("other", cross=False), {"m", "other"}),
+        (False, a_gateway_proxy(version="v1"), set()),
+        (True, a_gateway_proxy(version="v1"), {"m", "other"}),
+        (True, worlds.a_dataplane("web-2", "edge"), set()),
+    ],
+)
+def test_a_gateway_that_is_open_to_all_meshes_touches_all_of_them(
+    cross: bool, edit: res.Resource[Any], meshes: set[str]
+) -> None:
+    known = [worlds.a_mesh(), worlds.a_mesh("other"), a_gateway("other", cross=cross), a_gateway_proxy()]
+    _, touched = worlds.world(known).advance([view.Edit(edit)])
+    assert touched.meshes == meshes
+
+
+@pytest.mark.parametrize(
+    ("document", "meshes"),
+    [
+        ({"type": "MeshIdentity", "spec": {"provider": {"type": "Spire", "spire": {}}}}, {"m"}),
+        (
+            {"type": "MeshTrust", "spec": {"trustDomain": "d", "caBundles": [{"type": "Pem", "pem": {"value": "x"}}]}},
+            {"m"},
+        ),
+        (
+            {
+                "type": "Workload",
+                "spec": {},
+                "status": {"dataplaneProxies": {"connected": 1, "healthy": 1, "total": 1}},
+            },
+            set(),
+        ),
+        ({"type": "Config", "config": "text"}, set()),
+        ({"type": "MeshIdentity", "mesh": "unknown", "spec": {"provider": {"type": "Spire", "spire": {}}}}, set()),
+    ],
+)
+def test_other_kinds_touch_what_they_shape(document: dict[str, Any], meshes: set[str]) -> None:
+    _, touched = base().advance([view.Edit(worlds.resource({"name": "n", **document}))])
+    assert touched.meshes == meshes
+    assert bool(touched) is bool(meshes)
+
+
+def test_a_policy_is_told_as_it_was_and_as_it_is() -> None:
+    one, two = worlds.a_permission("p", ({}, "Allow")), worlds.a_permission("p", ({}, "Deny"))
+    world, touched = base().advance([view.Edit(one)])
+    assert touched.policies == (("m", None, one),)
+    again, nothing = world.advance([view.Edit(one)])
+    assert not nothing
+    kind = "MeshTrafficPermission"
+    assert again.meshes["m"].policies[kind] is world.meshes["m"].policies[kind]
+    world, touched = world.advance([view.Edit(two)])
+    assert touched.policies == (("m", one, two),)
+    world, touched = world.advance([view.Edit(two, deleted=True)])
+    assert touched.policies == (("m", two, None),)
+    assert world.meshes["m"].of_kind(kind) == ()
+
+
+def test_a_mesh_that_was_written_again_is_looked_at_again() -> None:
+    written = worlds.a_mesh()
+    again = dataclasses.replace(written, meta=dataclasses.replace(written.meta, version=7))
+    _, touched = base().advance([view.Edit(again)])
+    assert touched.meshes == {"m"}
+
+
+def test_everything_that_is_held_can_be_taken_out_again() -> None:
+    kinds = [
+        worlds.a_permission("p", ({}, "Allow")),
+        targets.a_service("api"),
+        targets.a_service("again", labels={**targets.HERE, "kuma.io/display-name": "api"}),
+        a_gateway("m", cross=False),
+        worlds.resource({"type": "ZoneEgress", "name": "e", "networking": {"address": "10.0.0.9", "port": 1}}),
+        worlds.resource({"type": "ZoneIngress", "name": "i", "networking": {"address": "10.0.0.8", "port": 1}}),
+        worlds.resource({"type": "Config", "name": "kuma-m-dns-vips", "config": ""}),
+    ]
+    world, _ = base().advance([view.Edit(each) for each in kinds])
+    keys = {each.key for each in world.held()}
+    assert keys == {each.key for each in (*kinds, *base().held())}
+    empty, _ = world.advance([view.Edit(each, deleted=True) for each in world.held()])
+    assert not list(empty.held())
