@@ -4,7 +4,7 @@ Proxies of one mesh with the same reach share one tuple. Source: Kuma's document
 (reachable services, reachable backends) and "MeshService" (migration: the modes of a mesh).
 """
 
-from collections.abc import Hashable
+from dataclasses import dataclass
 
 from kuma.base import labels
 from kuma.base.kri import Kri
@@ -15,7 +15,48 @@ from kuma.resources.kinds import dataplane, mesh
 LOOPBACK = "127.0.0.1"
 
 Outbounds = tuple[vips.Listed, ...]
-_References = tuple[destinations.Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a Dataplane says it wants to reach; equal for proxies with the same reach.
+
+    `services` are names of `kuma.io/service`, none: all. `listed` are the destinations of its outbounds, `backends` those
+    it may reach beside them; None: all. `origin` is the proxy that the references are made by, as far as that matters.
+    """
+
+    services: frozenset[str] = frozenset()
+    listed: tuple[destinations.Reference, ...] = ()
+    backends: tuple[destinations.Reference, ...] | None = None
+    origin: Kri | None = None
+
+    def select(self, index: destinations.DestinationIndex) -> frozenset[Kri] | None:
+        """The destinations within reach: those that are listed, if any; None for all of them."""
+        return self._resolve(self.listed, index) or (
+            self._resolve(self.backends, index) if self.backends is not None else None
+        )
+
+    def _resolve(
+        self, references: tuple[destinations.Reference, ...], index: destinations.DestinationIndex
+    ) -> frozenset[Kri]:
+        if self.origin is None:
+            return frozenset()
+        return frozenset(found.kri for each in references for found in index.resolve(each, self.origin))
+
+
+def reach_of(proxy: "res.Resource[dataplane.Dataplane]") -> Reach:
+    """What a proxy wants to reach."""
+    networking = proxy.spec.networking or dataplane.Networking()
+    limits = networking.transparent_proxying or dataplane.TransparentProxying()
+    listed = tuple(_reference(each.backend_ref) for each in networking.outbound if each.backend_ref is not None)
+    backends = None
+    if limits.reachable_backends is not None:
+        backends = tuple(_reachable(each) for each in limits.reachable_backends.refs)
+    own = proxy.kri
+    if own is None or not (listed or backends):
+        return Reach(frozenset(limits.reachable_services), listed, backends)
+    origin = Kri(own.short, own.mesh, own.zone, own.namespace)
+    return Reach(frozenset(limits.reachable_services), listed, backends, origin)
 
 
 class VirtualOutbounds:
@@ -34,43 +75,31 @@ class VirtualOutbounds:
         self._of_destinations = of_destinations
         self._index = index or destinations.DestinationIndex()
         self._mode = mode
-        self._reached: dict[Hashable, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
+        self._reached: dict[Reach, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
 
     def of(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
         """What a proxy answers for; never what it listens on itself."""
         networking = proxy.spec.networking or dataplane.Networking()
-        limits = networking.transparent_proxying or dataplane.TransparentProxying()
-        own = proxy.kri
-        assert own is not None, "a Dataplane has one"
-        named = _written_references(networking) if networking.transparent_proxying else ()
-        backends = limits.reachable_backends
-        reachable = None if backends is None else tuple(_reachable(each) for each in backends.refs)
-        origin = Kri(own.short, own.mesh, own.zone, own.namespace)
-        key = (limits.reachable_services, named, reachable, origin if named or reachable else None)
-        found = self._reached.get(key)
+        reach = reach_of(proxy) if networking.transparent_proxying is not None else Reach()
+        found = self._reached.get(reach)
         if found is None:
-            reached = self._reach(frozenset(limits.reachable_services), named, reachable, origin)
-            found = self._reached[key] = reached, frozenset((each.address, each.port) for each in reached)
+            reached = self._within(reach)
+            found = self._reached[reach] = reached, frozenset((each.address, each.port) for each in reached)
         outbounds, places = found
         listening = {(each.address or networking.address, each.port) for each in networking.inbound}
         if places.isdisjoint(listening):
             return outbounds
         return tuple(each for each in outbounds if (each.address, each.port) not in listening)
 
-    def _reach(
-        self, services: frozenset[str], named: _References, reachable: _References | None, origin: Kri
-    ) -> Outbounds:
-        by_service = (each for each in self._of_services if not services or each.service in services)
-        selected = self._select(named, origin) or (self._select(reachable, origin) if reachable is not None else None)
-        is_unasked = reachable is None and self._mode is mesh.MeshServicesMode.REACHABLE_BACKENDS
-        if is_unasked or (services and selected is None):
+    def _within(self, reach: Reach) -> Outbounds:
+        by_service = (each for each in self._of_services if not reach.services or each.service in reach.services)
+        selected = reach.select(self._index)
+        is_unasked = reach.backends is None and self._mode is mesh.MeshServicesMode.REACHABLE_BACKENDS
+        if is_unasked or (reach.services and selected is None):
             return tuple(by_service)
         if selected is None:
             return (*by_service, *self._of_destinations)
         return (*by_service, *(each for each in self._of_destinations if each.destination in selected))
-
-    def _select(self, references: _References, origin: Kri) -> frozenset[Kri]:
-        return frozenset(found.kri for each in references for found in self._index.resolve(each, origin))
 
 
 def listed(
@@ -105,10 +134,6 @@ def _written(outbound: dataplane.Outbound, index: destinations.DestinationIndex,
     if not service:
         return None
     return vips.Listed(address, outbound.port, service, endpoints.tag_pairs(outbound.tags))
-
-
-def _written_references(networking: dataplane.Networking) -> _References:
-    return tuple(_reference(each.backend_ref) for each in networking.outbound if each.backend_ref is not None)
 
 
 def _reference(ref: dataplane.BackendRef) -> destinations.Reference:
