@@ -18,6 +18,8 @@ from kuma.plan import nodes
 TTL_SECONDS = 30
 """Short, so that a client does not keep the address of a destination that is gone."""
 
+ORIGIN = "dns"
+
 _ADDRESS = "127.0.0.1"
 _LABELS = (
     ("k8s_kuma_io_namespace", labels.NAMESPACE),
@@ -74,4 +76,4 @@ def listener(found: Iterable[Record], port: int, *, unified: bool) -> nodes.List
         domain.answer_ttl.CopyFrom(api.seconds(TTL_SECONDS))
         domain.endpoint.address_list.address.extend(each.addresses)
     message.listener_filters.add(name=listeners.DNS_FILTER).typed_config.CopyFrom(api.pack(config))
-    return nodes.ListenerNode(name, message)
+    return nodes.ListenerNode(name, message, origin=ORIGIN)

@@ -12,6 +12,7 @@ from kuma.envoy import api, http, names
 from kuma.envoy import sockets as addresses
 from kuma.plan import nodes
 
+ORIGIN = "dynamic-config"
 DNS = "dns"
 METRICS = "meshmetric"
 OPENTELEMETRY = "otel"
@@ -36,7 +37,7 @@ def listener(
     message.address.CopyFrom(addresses.pipe_address(sockets.dynamic_config(workdir)))
     if unified:
         message.stat_prefix = name
-    return nodes.ListenerNode(name, message, [nodes.ChainNode(http=manager)])
+    return nodes.ListenerNode(name, message, [nodes.ChainNode(http=manager)], origin=ORIGIN)
 
 
 def _add_routes(host: api.Message, name: str, body: bytes, unified: bool) -> None:

@@ -81,6 +81,11 @@ def test_envoy_answers_for_agents_without_a_server(unified: bool, name: str) -> 
     }
 
 
+def test_patches_know_where_listeners_come_from() -> None:
+    made = [dns.listener([], 15054, unified=False), dynamic_config.listener({"dns": b"{}"}, "", unified=False)]
+    assert [each.origin for each in made if each] == ["dns", "dynamic-config"]
+
+
 def test_no_document_no_listener() -> None:
     assert dynamic_config.listener({}, "/w", unified=False) is None
 
