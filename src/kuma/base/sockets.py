@@ -31,8 +31,3 @@ def dynamic_config(workdir: str) -> str:
 def metrics(workdir: str, mesh: str, name: str) -> str:
     """Socket on which the agent answers scrapes that come in through Envoy."""
     return _path(workdir, f"kuma-mh-{name}-{mesh}")
-
-
-def dynamic_config(workdir: str) -> str:
-    """Socket on which Envoy serves the agent's own configuration."""
-    return _path(workdir, "kuma-mesh-metric-config")

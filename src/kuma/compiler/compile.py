@@ -8,7 +8,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kuma.base import kri
-from kuma.compiler import admin, credentials, destinations, inbounds, matched, outbounds, render, routing, transparent
+from kuma.compiler import (
+    admin,
+    credentials,
+    destinations,
+    dns,
+    dynamic_config,
+    inbounds,
+    matched,
+    outbounds,
+    render,
+    routing,
+    transparent,
+)
 from kuma.compiler import shared as sharing
 from kuma.discovery import resources as xds
 from kuma.envoy import api, tls
@@ -123,8 +135,14 @@ class Compiler:
         ):
             plan.listeners += made
             plan.clusters += behind
+        dns.add_names(plan, outbounds.listed(picture, subject), unified=inbounds.is_unified(picture, subject))
         for voice in said.voices:
             voice.speaker.proxy(voice.found, plan, voice.context)
+        told = dynamic_config.listener(
+            plan.documents, subject.workdir, unified=inbounds.is_unified(picture, subject), ipv6=subject.ipv6
+        )
+        if told is not None:
+            plan.listeners.append(told)
         return _rendered(plan, said, self._secrets(picture, subject, identity))
 
     def _secrets(

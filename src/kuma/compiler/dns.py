@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from kuma.base import labels
-from kuma.compiler import listeners
+from kuma.compiler import dynamic_config, listeners
 from kuma.envoy import api, names
-from kuma.plan import nodes
+from kuma.mesh import vips
+from kuma.plan import nodes, proxy
 
 TTL_SECONDS = 30
 """Short, so that a client does not keep the address of a destination that is gone."""
@@ -34,6 +35,21 @@ class Record:
 
     name: str
     addresses: tuple[str, ...]
+
+
+def add_names(plan: nodes.ProxyPlan, listed: Iterable[vips.Listed], *, unified: bool) -> None:
+    """Adds what answers for the names of a proxy's outbounds; nothing where its traffic is not redirected."""
+    subject = plan.proxy
+    if not subject.redirect.enabled or not subject.dns_port or subject.has(proxy.BIND_OUTBOUNDS):
+        return
+    outbounds = tuple(listed)
+    domains = ((name, each.address) for each in outbounds for name in each.hostnames)
+    found = records(domains, {each.address for each in outbounds}, ipv6=not subject.redirect.ipv4_only)
+    meta = subject.resource.meta
+    if subject.has(proxy.EMBEDDED_DNS):
+        plan.documents[dynamic_config.DNS] = document(found, meta.mesh, meta.labels)
+    else:
+        plan.listeners.append(listener(found, subject.dns_port, unified=unified))
 
 
 def records(domains: Iterable[tuple[str, str]], held: Collection[str], *, ipv6: bool) -> tuple[Record, ...]:

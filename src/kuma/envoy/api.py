@@ -23,6 +23,9 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2
 from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
 from envoy.extensions.matching.common_inputs.ssl.v3 import ssl_inputs_pb2
+from envoy.extensions.retry.host.omit_host_metadata.v3 import omit_host_metadata_config_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import string_pb2
@@ -47,6 +50,7 @@ Filter = listener_components_pb2.Filter
 FilterChain = listener_components_pb2.FilterChain
 FilterChainMatch = listener_components_pb2.FilterChainMatch
 GrpcStats = grpc_stats_pb2.FilterConfig
+HeaderMatcher = route_components_pb2.HeaderMatcher
 HttpConnectionManager = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
 HttpProtocolOptions = http_protocol_options_pb2.HttpProtocolOptions
@@ -58,11 +62,15 @@ LocalityLbEndpoints = endpoint_components_pb2.LocalityLbEndpoints
 Matcher = matcher_pb2.Matcher
 Metadata = base_pb2.Metadata
 NetworkRbac = network_rbac_pb2.RBAC
+OmitHostMetadata = omit_host_metadata_config_pb2.OmitHostMetadataConfig
+PreviousHosts = previous_hosts_pb2.PreviousHostsPredicate
+PreviousPriorities = previous_priorities_config_pb2.PreviousPrioritiesConfig
 Permission = rbac_pb2.Permission
 Principal = rbac_pb2.Principal
 RbacAction = rbac_pb2.Action
 RbacRules = rbac_pb2.RBAC
 Route = route_components_pb2.Route
+RetryPolicy = route_components_pb2.RetryPolicy
 RouteConfiguration = route_pb2.RouteConfiguration
 Router = router_pb2.Router
 Secret = secret_pb2.Secret
@@ -107,3 +115,8 @@ def seconds(value: float) -> Message:
     """A protobuf duration; 0 is written out as `0s`, which is not the same as absent."""
     whole = int(value)
     return Duration(seconds=whole, nanos=round((value - whole) * 1e9))
+
+
+def nanoseconds(value: int) -> Message:
+    """As `seconds`, without loss, from the way durations are held inside."""
+    return Duration(seconds=value // 1_000_000_000, nanos=value % 1_000_000_000)

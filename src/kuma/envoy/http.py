@@ -66,3 +66,17 @@ def set_lifetimes(options: api.Message, idle: float) -> None:
     common.idle_timeout.CopyFrom(api.seconds(idle))
     common.max_connection_duration.CopyFrom(api.seconds(0))
     common.max_stream_duration.CopyFrom(api.seconds(0))
+
+
+def header_matcher(kind: str, name: str, value: str) -> api.Message:
+    """A test of one header: `Exact`, `Prefix` or `RegularExpression` of its value, or that it is `Present` or `Absent`."""
+    out = api.HeaderMatcher(name=name)
+    if kind in ("Present", "Absent"):
+        out.present_match = kind == "Present"
+    elif kind == "RegularExpression":
+        out.string_match.safe_regex.regex = value
+    elif kind == "Prefix":
+        out.string_match.prefix = value
+    else:
+        out.string_match.exact = value
+    return out

@@ -238,12 +238,13 @@ class EndpointsNode:
 
 @dataclass(slots=True)
 class ProxyPlan:
-    """What is personal to a proxy: its inbounds, and listeners and clusters no policy is about."""
+    """What is personal to a proxy: its inbounds, listeners and clusters of no destination, documents for its agent."""
 
     proxy: proxy.ProxyFacts
     inbounds: list[InboundNode] = field(default_factory=list)
     listeners: list[ListenerNode] = field(default_factory=list)
     clusters: list[ClusterNode] = field(default_factory=list)
+    documents: dict[str, bytes] = field(default_factory=dict)
 
 
 def add_authors(node: ListenerNode | ClusterNode, authors: Iterable[res.ResourceRef]) -> None:

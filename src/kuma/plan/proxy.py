@@ -15,6 +15,7 @@ from kuma.resources.kinds import dataplane
 UNIFIED_NAMING = "feature-unified-resource-naming"
 REUSE_PORT = "feature-reuse-port"
 BIND_OUTBOUNDS = "feature-bind-outbounds"
+EMBEDDED_DNS = "feature-embedded-dns"
 STRICT_INBOUND_PORTS = "feature-strict-inbound-ports"
 
 
@@ -44,13 +45,18 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """One proxy. Everything in a configuration that is personal to it comes from here."""
+    """One proxy. Everything in a configuration that is personal to it comes from here.
+
+    `dns_port` is where mesh names are answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
+    """
 
     resource: "res.Resource[dataplane.Dataplane]"
     features: frozenset[str] = frozenset()
     admin: Admin = Admin()
     redirect: Redirect = Redirect()
     ipv6: bool = True
+    dns_port: int = 0
+    workdir: str = ""
 
     @property
     def spec(self) -> dataplane.Dataplane:
@@ -84,6 +90,8 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         admin=admin if _integer(metadata.get("dataplane.admin.port")) else Admin(),
         redirect=_redirect(resource.spec, metadata.get("transparentProxy")),
         ipv6=metadata.get("ipv6Enabled") is not False,
+        dns_port=_integer(metadata.get("dataplane.dns.port")),
+        workdir=str(metadata.get("workdir") or ""),
     )
 
 
