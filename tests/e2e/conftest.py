@@ -10,7 +10,8 @@ from tests.kit import meshes, planes
 @pytest.fixture(scope="session")
 def shared_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[planes.Plane]:
     """One control plane on a memory store for all tests that leave it as it is."""
-    plane = planes.Plane(tmp_path_factory.mktemp("plane"), XDS_DATAPLANE_DEREGISTRATION_DELAY="2s")
+    settings = {"XDS_DATAPLANE_DEREGISTRATION_DELAY": "2s", "DP_SERVER_HDS_INTERVAL": "2s"}
+    plane = planes.Plane(tmp_path_factory.mktemp("plane"), **settings)
     try:
         yield plane.start()
     finally:

@@ -72,7 +72,7 @@ def test_a_successor_of_the_same_name_stays_when_its_predecessor_leaves(mesh: me
 
 def test_a_dataplane_that_a_user_created_stays(mesh: meshes.Mesh) -> None:
     web, first, second = two_servers(mesh, brings_itself=False)
-    first.end()
+    first.kill()
     second.kill()
     until_endpoints(web, first)  # the other one left meanwhile, so this one had its time too
     assert mesh.plane.get(f"/meshes/{mesh.name}/dataplanes/echo-1")["name"] == "echo-1"
@@ -134,7 +134,20 @@ def test_an_application_that_is_down_gets_no_traffic(mesh: meshes.Mesh) -> None:
         traffic.until_status(web.url("echo"), 200)
 
 
-def state(mesh: meshes.Mesh) -> str:
-    """The state of the first inbound of `echo`."""
-    found = mesh.plane.get(f"/meshes/{mesh.name}/dataplanes/echo")["networking"]["inbound"][0]
+def test_an_envoy_that_drains_gets_no_traffic(mesh: meshes.Mesh) -> None:
+    """Nobody says goodbye for a Dataplane that a user created, and its inbound has no probe."""
+    web, first, second = two_servers(mesh, brings_itself=False)
+    with traffic.flowing(web.url("echo")) as requests:
+        assert first.admin("/healthcheck/fail", "POST")[0] == 200
+        until_endpoints(web, second)
+        assert state(mesh, "echo-1") == "NotReady"
+        requests.until_more()
+        assert first.admin("/healthcheck/ok", "POST")[0] == 200
+        until_endpoints(web, first, second)
+        assert state(mesh, "echo-1") == "Ready"
+
+
+def state(mesh: meshes.Mesh, name: str = "echo") -> str:
+    """The state of the first inbound of a proxy."""
+    found = mesh.plane.get(f"/meshes/{mesh.name}/dataplanes/{name}")["networking"]["inbound"][0]
     return str(found.get("state", "Ready"))

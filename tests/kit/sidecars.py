@@ -88,14 +88,14 @@ class Sidecar:
         self.program.until_running(f"{self.name} online", lambda: self.plane.is_online(self.mesh, self.name))
         return self
 
-    def admin(self, path: str) -> tuple[int, str]:
+    def admin(self, path: str, method: str = "GET") -> tuple[int, str]:
         """What Envoy's admin API answers on its Unix socket; OSError where it does not answer."""
         found = next(self.folder.glob("*admin*.sock"), None)
         if found is None:
             raise FileNotFoundError(f"no admin socket in {[each.name for each in self.folder.iterdir()]}")
         connection = _UnixConnection(str(found))
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         except http.client.HTTPException as problem:

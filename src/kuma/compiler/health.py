@@ -6,6 +6,7 @@ Source: Kuma's documentation, "Service health probes"; Envoy's API page, "Health
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from envoy.service.health.v3 import hds_pb2
 
 from kuma.envoy import api, clusters, names, sockets
@@ -35,35 +36,70 @@ def health_checks(subject: proxy.ProxyFacts, config: HealthConfig) -> api.Messag
     if admin.port:
         check = _cluster(out, names.admin(subject.has(proxy.UNIFIED_NAMING)), _admin_address(admin))
         _probe(check, dataplane.ServiceProbe(), config).http_health_check.path = "/ready"
-    for inbound in probed_inbounds(subject.spec):
+    for inbound in _inbounds(subject.spec):
+        if inbound.service_probe is None:
+            continue
         address = workload_address(subject.spec, inbound)
         port = inbound.service_port or inbound.port
         check = _cluster(out, cluster_name(inbound), sockets.socket_address(address, port))
-        assert inbound.service_probe is not None, "only probed inbounds are here"
         _probe(check, inbound.service_probe, config).tcp_health_check.SetInParent()
         if subject.redirect.enabled and address not in _LOOPBACK:
             clusters.bind_to(check, TRANSPARENT_SOURCE[":" in address])
     return out
 
 
-def healthy_ports(spec: dataplane.Dataplane, reported: Mapping[str, bool]) -> dict[int, bool]:
-    """By port of the probed inbounds: whether application and Envoy are well. Without a report there is no entry.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What Envoy found, by name of cluster: whether it is well. `is_first`: the first report of a stream."""
 
-    `reported` is by name of cluster.
+    well: Mapping[str, bool]
+    is_first: bool = False
+
+    @property
+    def envoy(self) -> bool | None:
+        """Whether Envoy is well; None where the report does not say."""
+        return next((ok for unified in (False, True) if (ok := self.well.get(names.admin(unified))) is not None), None)
+
+
+def with_reported_health(spec: dataplane.Dataplane, report: Report) -> dataplane.Dataplane:
+    """The Dataplane with the states of its inbounds after a report; the same object where nothing changes.
+
+    What the report does not say leaves things as they are. A probed inbound is ready while its application and Envoy
+    are well. One without a probe leaves with its Envoy when that drains, and returns with it only if a report took it
+    out (the sign is `health` beside `state`), not if a user did. Nobody leaves for a first report: an Envoy that starts
+    probes itself before it has its configuration.
     """
-    envoy = next((ok for unified in (False, True) if (ok := reported.get(names.admin(unified))) is not None), True)
-    found = {}
-    for inbound in probed_inbounds(spec):
-        application = reported.get(cluster_name(inbound))
-        if application is not None:
-            found[inbound.port] = application and envoy
-    return found
+    networking = spec.networking
+    if networking is None:
+        return spec
+    inbounds = tuple(_with_state(each, _verdict(each, report)) for each in networking.inbound)
+    if inbounds == networking.inbound:
+        return spec
+    return msgspec.structs.replace(spec, networking=msgspec.structs.replace(networking, inbound=inbounds))
 
 
-def probed_inbounds(spec: dataplane.Dataplane) -> Iterable[dataplane.Inbound]:
-    """The inbounds whose application Envoy is to probe."""
-    inbounds = spec.networking.inbound if spec.networking else ()
-    return (each for each in inbounds if each.service_probe is not None and each.service_probe.tcp is not None)
+def _verdict(inbound: dataplane.Inbound, report: Report) -> bool | None:
+    """Whether an inbound may take traffic by a report; None where the report has no say."""
+    is_probed = inbound.service_probe is not None
+    if inbound.state == dataplane.InboundState.IGNORED:
+        return None
+    if report.envoy is False:
+        return False if is_probed or not report.is_first else None
+    if is_probed:
+        return report.well.get(cluster_name(inbound))
+    was_taken_out = inbound.state == dataplane.InboundState.NOT_READY and inbound.health is not None
+    return report.envoy if was_taken_out else None
+
+
+def _with_state(inbound: dataplane.Inbound, is_ready: bool | None) -> dataplane.Inbound:
+    if is_ready is None or is_ready == inbound.is_ready:
+        return inbound
+    state = dataplane.InboundState.READY if is_ready else dataplane.InboundState.NOT_READY
+    return msgspec.structs.replace(inbound, state=state, health=dataplane.Health(ready=is_ready))
+
+
+def _inbounds(spec: dataplane.Dataplane) -> Iterable[dataplane.Inbound]:
+    return spec.networking.inbound if spec.networking else ()
 
 
 def cluster_name(inbound: dataplane.Inbound) -> str:

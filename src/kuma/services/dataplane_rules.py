@@ -33,8 +33,7 @@ class DataplaneRules:
         assert isinstance(spec, dataplane.Dataplane)
         if not self._role.is_global:
             spec = with_zone(spec, self._role.zone, without_tags_too=not _is_exclusive(owner))
-        if current is None:
-            spec = with_probed_inbounds_waiting(spec)
+        spec = with_probed_health(spec, current.spec if current is not None else None)
         problem = membership_problem(spec, desired.meta.mesh, owner)
         if problem:
             raise errors.InvalidResource([errors.Violation("networking", problem)])
@@ -83,18 +82,37 @@ def _tagged(tags: Mapping[str, str], zone: str) -> dict[str, str]:
     return dict(sorted({**tags, labels.ZONE_TAG: zone}.items()))
 
 
-def with_probed_inbounds_waiting(spec: dataplane.Dataplane) -> dataplane.Dataplane:
-    """The same Dataplane, inbounds with a probe of their service not ready until the first probe says so."""
+def with_probed_health(spec: dataplane.Dataplane, current: dataplane.Dataplane | None) -> dataplane.Dataplane:
+    """The same Dataplane, inbounds with a probe of their service not ready until the first probe says so.
+
+    One that was there before (in `current`) goes on as it was until the next report, unless its author says otherwise:
+    whoever writes a Dataplane once more, or registers anew, does not know how the application is.
+    """
     networking = spec.networking
     if networking is None or not any(each.service_probe for each in networking.inbound):
         return spec
+    known = current.networking.inbound if current is not None and current.networking is not None else ()
+    before = {(each.address, each.port): each for each in known}
     inbound = tuple(
-        msgspec.structs.replace(each, state=dataplane.InboundState.NOT_READY, health=dataplane.Health(ready=False))
+        _with_probed_state(each, before.get((each.address, each.port)), is_new=current is None)
         if each.service_probe is not None
         else each
         for each in networking.inbound
     )
     return msgspec.structs.replace(spec, networking=msgspec.structs.replace(networking, inbound=inbound))
+
+
+def _with_probed_state(
+    inbound: dataplane.Inbound, before: dataplane.Inbound | None, *, is_new: bool
+) -> dataplane.Inbound:
+    is_told = inbound.state != dataplane.InboundState.READY or inbound.health is not None
+    if inbound.state == dataplane.InboundState.IGNORED or (is_told and not is_new):
+        return inbound
+    if before is not None and before.state != dataplane.InboundState.IGNORED:
+        return msgspec.structs.replace(inbound, state=before.state, health=before.health)
+    return msgspec.structs.replace(
+        inbound, state=dataplane.InboundState.NOT_READY, health=dataplane.Health(ready=False)
+    )
 
 
 def membership_problem(spec: dataplane.Dataplane, name: str, owner: mesh.Mesh) -> str | None:

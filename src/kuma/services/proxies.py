@@ -22,7 +22,7 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import dataplaneinsight as insight_kind
-from kuma.services import dataplane_insights, nodes, offered, refusals, rejections, service_health
+from kuma.services import dataplane_insights, nodes, offered, refusals, rejections
 from kuma.services import resources as managing
 from kuma.store import protocol
 
@@ -300,9 +300,6 @@ class Proxies:
             raise
 
     async def _put(self, key: res.Key, document: Mapping[str, Any]) -> res.Resource[Any]:
-        stored = await self._find(key)
-        if stored is not None:
-            document = service_health.with_known_health(document, stored.spec)
         outcome = await self._resources.put(dataplanes.KIND, key.mesh, key.name, document, None)
         return outcome.resource
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import prometheus_client
 import pytest
 from envoy.config.core.v3 import health_check_pb2
 from envoy.service.health.v3 import hds_pb2
@@ -12,7 +13,7 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 from kuma.servers import xds
 from kuma.servers.xds import deps, hds
-from kuma.services import service_health
+from kuma.services import metrics, service_health
 from kuma.transport import stream
 from tests.kit import control_plane as kit
 from tests.protocol.xds import calls
@@ -28,17 +29,18 @@ async def cp() -> kit.ControlPlane:
     return prepared
 
 
-def handler_of(cp: kit.ControlPlane) -> stream.Handler:
+def handler_of(cp: kit.ControlPlane, refresh_interval: float = 60.0, measured: deps.Measured | None = None):
     async def current(key: res.Key):
         try:
             return await cp.store.get(key)
         except errors.NotFound:
             return None
 
-    async def report(key, ports):
-        return await service_health.report_health(cp.store, key, ports)
+    async def report(key, found):
+        return await service_health.report_health(cp.store, key, found)
 
-    return xds.build(xds.Deps(cp.proxies, "cp-1", health=deps.Health(health.HealthConfig(), current, report)))[hds.PATH]
+    wanted = deps.Health(health.HealthConfig(), current, report, refresh_interval)
+    return xds.build(xds.Deps(cp.proxies, "cp-1", health=wanted, hds=measured or deps.UNMEASURED))[hds.PATH]
 
 
 def hello(**metadata):
@@ -94,11 +96,10 @@ async def test_a_change_of_state_is_written_once(cp):
 async def test_probes_follow_the_dataplane(cp):
     call = calls.Call()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(handler_of(cp)(call))
+        tasks.create_task(handler_of(cp, refresh_interval=0.001)(call))
         call.says(hello())
         await call.hears(hds_pb2.HealthCheckSpecifier)
         await cp.create_dataplane("web-1", servicePort=81, serviceProbe={"tcp": {}})
-        call.says(report())
         checks = await call.hears(hds_pb2.HealthCheckSpecifier)
         assert [each.cluster_name for each in checks.cluster_health_checks] == ["localhost:81"]
         call.ends()
@@ -119,19 +120,89 @@ async def test_a_proxy_that_brings_its_dataplane_need_not_be_registered_yet(cp):
     assert not await cp.has_dataplane("web-2"), "registering is the business of ADS"
 
 
+async def test_an_envoy_that_drains_leaves_and_one_that_starts_does_not(cp):
+    await cp.create_dataplane("web-1")
+    call = calls.Call()
+    watch = cp.store.watch()
+    revision = cp.store.revision()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(handler_of(cp)(call))
+        call.says(hello(**ADMIN))
+        for status in (health_check_pb2.UNHEALTHY, health_check_pb2.HEALTHY):
+            call.says(report(**{"kuma:envoy:admin": status}))
+        while call.received < 3:
+            await call.takes.acquire()
+        assert cp.store.revision() == revision
+        call.says(report(**{"kuma:envoy:admin": health_check_pb2.UNHEALTHY}))
+        change = await anext(watch)
+        assert change.resource.spec.networking.inbound[0].state == dataplane.InboundState.NOT_READY
+        assert cp.store.revision() == revision + 1
+        call.says(report(**{"kuma:envoy:admin": health_check_pb2.HEALTHY}))
+        assert (await anext(watch)).resource.spec.networking.inbound[0].is_ready
+        call.ends()
+
+
+async def test_the_latest_stream_of_a_proxy_speaks_for_it(cp):
+    handler = handler_of(cp)
+    old, new = calls.Call(), calls.Call()
+    watch = cp.store.watch()
+    async with asyncio.TaskGroup() as tasks:
+        for call in (old, new):
+            tasks.create_task(handler(call))
+            call.says(hello())
+            await call.hears(hds_pb2.HealthCheckSpecifier)
+        revision = cp.store.revision()
+        old.says(report(**{"localhost:80": health_check_pb2.HEALTHY}))
+        old.says(report(**{"localhost:80": health_check_pb2.UNHEALTHY}))
+        new.says(report(**{"localhost:80": health_check_pb2.HEALTHY}))
+        assert (await anext(watch)).resource.spec.networking.inbound[0].is_ready
+        assert cp.store.revision() == revision + 1
+        new.ends()
+        old.says(report(**{"localhost:80": health_check_pb2.UNHEALTHY}))
+        assert not (await anext(watch)).resource.spec.networking.inbound[0].is_ready
+        old.ends()
+
+
+async def test_what_goes_over_a_stream_is_counted(cp):
+    measured = metrics.Metrics(prometheus_client.CollectorRegistry())
+
+    def count(name: str) -> float | None:
+        return measured.registry.get_sample_value(name, {"zone": ""})
+
+    call = calls.Call()
+    call.says(hello())
+    call.says(report())
+    call.ends()
+    await handler_of(cp, measured=measured.hds)(call)
+    assert count("hds_streams_active") == 0
+    assert count("hds_requests_received") == 2
+    assert count("hds_responses_sent") == 1
+    assert count("hds_generation_count") == 1
+    assert count("hds_generation_errors") == 0
+
+
+async def test_probes_that_cannot_be_made_leave_those_that_were(cp, monkeypatch):
+    measured = metrics.Metrics(prometheus_client.CollectorRegistry())
+    failed = asyncio.Event()
+    monkeypatch.setattr(measured.hds, "generation_failed", failed.set)
+    call = calls.Call()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(handler_of(cp, refresh_interval=0.001, measured=measured.hds)(call))
+        call.says(hello())
+        await call.hears(hds_pb2.HealthCheckSpecifier)
+        with monkeypatch.context() as broken:
+            broken.setattr(health, "health_checks", None)
+            await cp.create_dataplane("web-1", servicePort=81, serviceProbe={"tcp": {}})
+            await failed.wait()
+        assert call.is_silent
+        await cp.create_dataplane("web-1", servicePort=82, serviceProbe={"tcp": {}})
+        checks = await call.hears(hds_pb2.HealthCheckSpecifier)
+        assert [each.cluster_name for each in checks.cluster_health_checks] == ["localhost:82"]
+        call.ends()
+
+
 async def test_refusals_are_those_of_ads(cp):
     call = calls.Call()
     call.says(hds_pb2.HealthCheckRequestOrEndpointHealthResponse())
     with pytest.raises(stream.GrpcError, match="Envoy ID must not be nil"):
         await handler_of(cp)(call)
-
-
-def test_unified_admin_name_counts_too():
-    spec = dataplane.Dataplane(
-        networking=dataplane.Networking(
-            address="127.0.0.1",
-            inbound=(dataplane.Inbound(port=1, service_probe=dataplane.ServiceProbe(tcp=dataplane.Tcp())),),
-        )
-    )
-    assert health.healthy_ports(spec, {"system_envoy_admin": False, "localhost:1": True}) == {1: False}
-    assert health.healthy_ports(spec, {}) == {}

@@ -201,7 +201,8 @@ class ProxySide:
                 unhealthy_threshold=checks.unhealthy_threshold,
             ),
             dataplane=find,
-            report=lambda key, healthy: service_health.report_health(self._store, key, healthy),
+            report=lambda key, report: service_health.report_health(self._store, key, report),
+            refresh_interval=hds.refresh_interval * _SECONDS,
         )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,11 +70,15 @@ class Proxies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What HDS needs: settings, the Dataplane as it is now (None: not stored), and where results go, by inbound port."""
+    """What HDS needs: settings, the Dataplane as it is now (None: not stored), and where reports go.
+
+    `refresh_interval`: seconds after which a stream looks whether its Dataplane asks for other probes.
+    """
 
     config: health.HealthConfig
     dataplane: Callable[[res.Key], Awaitable[res.Resource[Any] | None]]
-    report: Callable[[res.Key, Mapping[int, bool]], Awaitable[object]]
+    report: Callable[[res.Key, health.Report], Awaitable[object]]
+    refresh_interval: float = 10.0
 
 
 class Measured(Protocol):
@@ -92,6 +96,14 @@ class Measured(Protocol):
         """A response went out."""
         ...
 
+    def generation(self) -> contextlib.AbstractContextManager[None]:
+        """Entered while something to send is made."""
+        ...
+
+    def generation_failed(self) -> None:
+        """It could not be made."""
+        ...
+
 
 class _Unmeasured:
     """Where nobody counts."""
@@ -103,6 +115,12 @@ class _Unmeasured:
         return
 
     def response(self, type_url: str) -> None:
+        return
+
+    def generation(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def generation_failed(self) -> None:
         return
 
 

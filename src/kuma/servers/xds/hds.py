@@ -1,12 +1,15 @@
 """HDS: Envoy probes itself and its application on our behalf, and reports; results go into the Dataplane's inbounds.
 
-The probes follow the Dataplane: it is looked at again with each report, so there is no timer. Source: Envoy's
-"Health Discovery Service".
+Each stream looks at its Dataplane now and then, and sends other probes where it asks for them. Where a proxy has several
+streams, as while its predecessor drains, the latest one speaks for it. Source: Envoy's "Health Discovery Service".
 """
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
 from envoy.config.core.v3 import health_check_pb2
 from envoy.service.health.v3 import hds_pb2
 
@@ -20,23 +23,44 @@ from kuma.transport import stream
 PATH = "/envoy.service.health.v3.HealthDiscoveryService/StreamHealthCheck"
 
 _WELL = (health_check_pb2.HEALTHY, health_check_pb2.UNKNOWN)
+_LOG = structlog.get_logger("hds")
 
 
 def handlers(deps: needs.Deps) -> Mapping[str, stream.Handler]:
     """The one stream of HDS."""
+    speakers = _Speakers()
 
     async def serve(call: stream.GrpcStream) -> None:
         assert deps.health is not None, "without settings there is no such handler"
-        try:
-            with deps.hds.stream():
-                await _serve(call, deps, deps.health)
-        except ConnectionError:
-            return  # the client is gone, and with it everything there was to say
+        with deps.hds.stream(), contextlib.suppress(ConnectionError):  # the client is gone: nothing is left to say
+            await _serve(call, deps, deps.health, speakers)
 
     return {PATH: serve}
 
 
-async def _serve(call: stream.GrpcStream, deps: needs.Deps, settings: needs.Health) -> None:
+class _Speakers:
+    """The open streams of each proxy, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._open: dict[res.Key, list[object]] = {}
+
+    @contextlib.contextmanager
+    def joined(self, key: res.Key, speaker: object) -> Iterator[None]:
+        """Counts a stream while it is open."""
+        self._open.setdefault(key, []).append(speaker)
+        try:
+            yield
+        finally:
+            self._open[key].remove(speaker)
+            if not self._open[key]:
+                del self._open[key]
+
+    def is_latest(self, key: res.Key, speaker: object) -> bool:
+        """Whether no other stream of the proxy came later."""
+        return self._open[key][-1] is speaker
+
+
+async def _serve(call: stream.GrpcStream, deps: needs.Deps, settings: needs.Health, speakers: _Speakers) -> None:
     raw = await intake.first(call, deps)
     if raw is None:
         return
@@ -45,32 +69,74 @@ async def _serve(call: stream.GrpcStream, deps: needs.Deps, settings: needs.Heal
     node = intake.node_of(first.health_check_request.node)
     dataplane = await intake.admitted(deps.proxies.dataplane_for, call, node, deps)
     del raw, first
-    asked = b""
-    while True:
-        checks = health.health_checks(proxy.facts_of(dataplane, node.metadata), settings.config)
-        wanted = checks.SerializeToString(deterministic=True)
-        if wanted != asked:
-            await call.send([wanted])
-            deps.hds.response("")
-            asked = wanted
-        raw = await call.receive()
-        if raw is None:
+    probing = _Probing(call, deps, settings, dataplane, node.metadata)
+    with speakers.joined(dataplane.key, probing):
+        await probing.ask()
+        is_first = True
+        while (raw := await probing.next_message()) is not None:
+            deps.hds.request("", "NONE")
+            well = reported_health(intake.parse(_request, raw, deps).endpoint_health_response)
+            if speakers.is_latest(dataplane.key, probing):
+                await settings.report(dataplane.key, health.Report(well, is_first))
+            is_first = False
+
+
+class _Probing:
+    """What one stream asks its Envoy to probe."""
+
+    def __init__(
+        self,
+        call: stream.GrpcStream,
+        deps: needs.Deps,
+        settings: needs.Health,
+        dataplane: res.Resource[Any],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        self._call = call
+        self._deps = deps
+        self._settings = settings
+        self._dataplane = dataplane
+        self._metadata = metadata
+        self._asked = b""
+        self._due = deps.now() + settings.refresh_interval
+
+    async def ask(self) -> None:
+        """Sends the probes that the Dataplane wants, unless Envoy has them already or they cannot be made."""
+        try:
+            with self._deps.hds.generation():
+                subject = proxy.facts_of(self._dataplane, self._metadata)
+                checks = health.health_checks(subject, self._settings.config)
+                wanted = checks.SerializeToString(deterministic=True)
+        except Exception as failure:
+            self._deps.hds.generation_failed()
+            key = self._dataplane.key
+            _LOG.error("proxy keeps its last probes", proxy=key.name, mesh=key.mesh, error=str(failure))
             return
-        deps.hds.request("", "NONE")
-        reported = reported_health(intake.parse(_request, raw, deps).endpoint_health_response)
-        ports = health.healthy_ports(dataplane.spec, reported)
-        if ports:
-            await settings.report(dataplane.key, ports)
-        dataplane = await _current(settings, dataplane)
+        if wanted != self._asked:
+            await self._call.send([wanted])
+            self._deps.hds.response("")
+            self._asked = wanted
+
+    async def next_message(self) -> bytes | None:
+        """The next message of Envoy, None after the last; meanwhile other probes are sent when they are due."""
+        while True:
+            try:
+                async with asyncio.timeout(self._due - self._deps.now()):
+                    return await self._call.receive()
+            except TimeoutError:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Looks at the Dataplane as it is now; while it is not stored, what it was holds."""
+        self._due = self._deps.now() + self._settings.refresh_interval
+        current = await self._settings.dataplane(self._dataplane.key)
+        if current is not None and current is not self._dataplane:
+            self._dataplane = current
+            await self.ask()
 
 
 def _request(raw: bytes) -> Any:
     return hds_pb2.HealthCheckRequestOrEndpointHealthResponse.FromString(raw)
-
-
-async def _current(settings: needs.Health, known: res.Resource[Any]) -> res.Resource[Any]:
-    """The Dataplane as it is now; as it was known, while it is not stored."""
-    return await settings.dataplane(known.key) or known
 
 
 def reported_health(response: Any) -> dict[str, bool]:
