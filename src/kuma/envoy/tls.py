@@ -6,7 +6,7 @@ Source: Envoy's transport socket API; field values as Kuma 2.14 delivers them.
 
 from collections.abc import Sequence
 
-from kuma.envoy import api, names
+from kuma.envoy import api
 
 SOCKET = "envoy.transport_sockets.tls"
 ALPN = "kuma"
