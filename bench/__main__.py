@@ -5,7 +5,20 @@ import importlib
 
 from bench import figures
 
-NAMES = ("matching", "compile", "store", "large_store", "rest", "cli", "agent", "dns", "propagation", "xds", "transport")
+NAMES = (
+    "matching",
+    "compile",
+    "store",
+    "large_store",
+    "rest",
+    "readers",
+    "cli",
+    "agent",
+    "dns",
+    "propagation",
+    "xds",
+    "transport",
+)
 
 
 def main() -> None:

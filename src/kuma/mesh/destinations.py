@@ -117,14 +117,14 @@ def read(resource: res.Resource[Any]) -> Entry:
 class DestinationIndex:
     """The destinations of a mesh. Where two resources claim one KRI, the first by name counts."""
 
-    __slots__ = ("_by_kind", "_by_kri", "_claims", "_gathering", "_has_egress", "_named")
+    __slots__ = ("_by_kind", "_by_kri", "_claims", "_gathering", "_is_through_zone", "_named")
 
     def __init__(self) -> None:
         self._claims: Mapping[Kri, tuple[Entry, ...]] = {}
         self._named: Mapping[res.Key, Kri] = {}
         self._by_kri: Mapping[Kri, Destination] = {}
         self._by_kind: Mapping[str, tuple[res.Resource[Any], ...]] = {}
-        self._has_egress = False
+        self._is_through_zone = False
         self._gathering: Mapping[Kri, tuple[Kri, ...]] | None = None
 
     def all(self) -> Iterator[Destination]:
@@ -212,11 +212,11 @@ class DestinationIndex:
         ]
 
     def advance(
-        self, edits: Iterable[tuple[Entry, bool]], has_egress: bool = False
+        self, edits: Iterable[tuple[Entry, bool]], is_through_zone: bool = False
     ) -> tuple["DestinationIndex", Changes]:
         """The index after entries were written or (with True) deleted, and what that changed.
 
-        `has_egress`: traffic that leaves the mesh goes through a zone egress, which then proves who it is.
+        `is_through_zone`: traffic that leaves the mesh goes through an egress of the zone, which proves to be one.
         """
         claims, named = dict(self._claims), dict(self._named)
         touched: dict[Kri, None] = {}
@@ -228,14 +228,14 @@ class DestinationIndex:
             if not deleted:
                 claims[entry.kri] = tuple(sorted((*claims[entry.kri], entry), key=lambda each: each.resource.meta.name))
                 named[key] = entry.kri
-        if has_egress != self._has_egress:
+        if is_through_zone != self._is_through_zone:
             touched.update((kri, None) for kri in claims if kri.short == _SHORT["MeshExternalService"])
         for kri in tuple(touched):
             touched.update((each, None) for each in self.gathering.get(kri, ()))
         if not touched:
             return self, Changes()
         made = DestinationIndex()
-        made._named, made._has_egress = named, has_egress
+        made._named, made._is_through_zone = named, is_through_zone
         return made, made._settle(self, claims, touched)
 
     def _settle(
@@ -247,7 +247,7 @@ class DestinationIndex:
         changed: dict[Kri, str] = {}
         is_listing = False
         for kri in touched:
-            old, new = before.entry(kri), _completed(claims, kri, self._has_egress)
+            old, new = before.entry(kri), _completed(claims, kri, self._is_through_zone)
             if old is not None and new is not None and new.is_alike(old):
                 new = old
             if new is None:
@@ -296,13 +296,13 @@ def _listing(entry: Entry | None) -> object:
     return ports, entry.resource.meta.labels, entry.resource.meta.creation_time
 
 
-def _completed(claims: Mapping[Kri, tuple[Entry, ...]], kri: Kri, has_egress: bool) -> Entry | None:
+def _completed(claims: Mapping[Kri, tuple[Entry, ...]], kri: Kri, is_through_zone: bool) -> Entry | None:
     """The entry that counts, with the identities that others tell it; None where there is none."""
     if not claims[kri]:
         return None
     entry = claims[kri][0]
     if kri.short == _SHORT["MeshExternalService"]:
-        identities: tuple[str, ...] = (f"spiffe://{kri.mesh}/{EGRESS_SERVICE}",) if has_egress else ()
+        identities: tuple[str, ...] = (f"spiffe://{kri.mesh}/{EGRESS_SERVICE}",) if is_through_zone else ()
     elif kri.short == _SHORT["MeshMultiZoneService"]:
         behind = [own[0] for each in entry.gathered if (own := claims.get(each))]
         identities = tuple(sorted({each for one in behind for each in _identities(one.resource.spec, kri.mesh)}))

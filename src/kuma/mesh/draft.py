@@ -232,7 +232,7 @@ class Draft:
         before = view.dataplanes
         changes = self._move(view, pending)
         if pending.moved:
-            view = replace(view, dataplanes=_moved(before, pending))
+            view = replace(view, dataplanes=_moved(before, pending), egresses=_egresses(view, pending))
         if pending.outside:
             view = replace(view, zones=self.zones)
             outside = zones.outside(self.zones, view.routing, view.others.get("ExternalService", ()))
@@ -240,7 +240,8 @@ class Draft:
             view = replace(view, outside=outside)
         index, services = view.endpoints.advance(changes, view.outside.local_weight)
         self.touched.services.update((view.name, service) for service in services)
-        known, listed = view.destinations.advance(pending.entries, has_egress=bool(self.zones.ways_out))
+        is_through_zone = bool(view.zones.ways_out) and not view.egresses
+        known, listed = view.destinations.advance(pending.entries, is_through_zone=is_through_zone)
         proxies = backing.Proxies(view.dataplanes, {name: before.get(name) for name in pending.moved}, index.members_of)
         behind, answering = view.backing.advance(known, listed.resources, proxies, self._around(view))
         self.touched.destinations.update((view.name, kri) for kri in answering | listed.destinations)
@@ -266,11 +267,13 @@ class Draft:
     def _around(self, view: picture.MeshView) -> backing.Surroundings:
         before = view.backing.around
         routing = view.routing
-        if before is not None and before.routing == routing and not self._of(view.name).outside:
+        ways_out = view.ways_out
+        is_other = self._of(view.name).outside
+        if before is not None and before.routing == routing and before.egresses == ways_out and not is_other:
             return before
         addresses = zones.zone_addresses(self.zones, view.others.get("MeshZoneAddress", ()))
         is_mutual = routing.is_mutual or bool(view.others.get("MeshIdentity"))
-        return backing.Surroundings(routing, addresses if is_mutual else {}, self.zones.ways_out)
+        return backing.Surroundings(routing, addresses if is_mutual else {}, ways_out)
 
     def _listed(self, view: picture.MeshView) -> picture.MeshView:
         addresses = self.tables.get(view.name)
@@ -325,6 +328,14 @@ def _moved(
         else:
             out[name] = after
     return out
+
+
+def _egresses(view: picture.MeshView, pending: _Pending) -> Mapping[str, tuple[zones.Address, ...]]:
+    """The mesh's own egresses after its proxies moved."""
+    found = {name: zones.egresses_of(after) for name, (after, _) in pending.moved.items()}
+    if not any(found.values()) and view.egresses.keys().isdisjoint(found):
+        return view.egresses
+    return {name: where for name, where in {**view.egresses, **found}.items() if where}
 
 
 def _differences(

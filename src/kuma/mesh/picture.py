@@ -26,7 +26,8 @@ class MeshView:
     its policies changes. `others` are those of the further kinds that shape proxies (`draft.OTHERS`).
 
     `destinations` are MeshServices and the like, `backing` who answers for them, `endpoints` who answers for each
-    `kuma.io/service`, and `outside` what of that is not of this zone.
+    `kuma.io/service`, and `outside` what of that is not of this zone. `egresses` are proxies of the mesh that are its own
+    zone egress, by name, with where they listen: they go before those of the zone.
     """
 
     resource: "res.Resource[mesh.Mesh]"
@@ -37,6 +38,7 @@ class MeshView:
     destinations: targets.DestinationIndex = field(default_factory=targets.DestinationIndex)
     backing: backers.BackingIndex = field(default_factory=backers.BackingIndex)
     virtual: outbounds.VirtualOutbounds = field(default_factory=outbounds.VirtualOutbounds)
+    egresses: Mapping[str, tuple[zoning.Address, ...]] = field(default_factory=dict)
     policies: Mapping[str, Resources] = field(default_factory=dict)
     others: Mapping[str, Resources] = field(default_factory=dict)
     tls_ready: frozenset[str] = frozenset()
@@ -84,6 +86,12 @@ class MeshView:
             is_mutual=self.backend is not None,
             is_local_first=routing.locality_aware_load_balancing,
         )
+
+    @property
+    def ways_out(self) -> tuple[zoning.Address, ...]:
+        """The egresses through which it reaches MeshExternalServices."""
+        own = tuple(address for name in sorted(self.egresses) for address in self.egresses[name])
+        return own or self.zones.ways_out
 
     def of_kind(self, kind: str) -> Resources:
         """The policies of one kind, or the resources of one of the other kinds."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kuma.base import labels
 from kuma.mesh import endpoints
 from kuma.resources import resource as res
-from kuma.resources.kinds import externalservice, meshzoneaddress, zoneegress, zoneingress
+from kuma.resources.kinds import dataplane, externalservice, meshzoneaddress, zoneegress, zoneingress
 
 Address = tuple[str, int]
 
@@ -85,6 +85,18 @@ def outside(
     for resource in external:
         shares[f"external-service/{resource.meta.name}"] = _of_external_service(resource, routing)
     return Outside(shares, max(1, len(balanced)))
+
+
+def egresses_of(proxy: "res.Resource[dataplane.Dataplane] | None") -> tuple[Address, ...]:
+    """Where a proxy listens as a zone egress of its mesh; nowhere for most."""
+    networking = proxy.spec.networking if proxy is not None else None
+    if networking is None:
+        return ()
+    return tuple(
+        (each.address or networking.address, each.port)
+        for each in networking.listeners
+        if each.type is dataplane.ListenerType.ZONE_EGRESS and each.state is dataplane.ListenerState.READY
+    )
 
 
 def zone_addresses(

@@ -29,6 +29,11 @@ def _proxy(name: str, services: list[str], label: str, state: str, address: int)
     return targets.a_proxy(name, *inbounds, address=f"10.0.0.{address}", app=label)
 
 
+def _egress_proxy(name: str, state: str) -> res.Resource[Any]:
+    networking = {"address": "10.1.0.1", "listeners": [{"type": "ZoneEgress", "port": 11002, "state": state}]}
+    return worlds.resource({"type": "Dataplane", "name": name, "networking": networking})
+
+
 def _service(name: str, selector: str, zone: str, port: int, ready: str, state: str) -> res.Resource[Any]:
     labels = targets.HERE if zone == "here" else {**targets.AWAY, "kuma.io/display-name": name}
     chosen: dict[str, Any] = {
@@ -104,6 +109,7 @@ RESOURCES = some.one_of(
     some.builds(_config, some.integers(1, 2)),
     some.builds(_egress, some.integers(1, 2)),
     some.builds(_external_service, some.integers(1, 2)),
+    some.builds(_egress_proxy, some.sampled_from(("p2", "p3")), some.sampled_from(("Ready", "NotReady"))),
     some.just(targets.an_external(status={"vip": {"ip": "242.0.0.1"}})),
 )
 EDITS = some.lists(
@@ -126,6 +132,7 @@ BEGUN = [
         targets.a_gathering(("here", "a"), ("away", "a")),
         _ingress("i", "away", 1),
         _config(1),
+        targets.an_external(status={"vip": {"ip": "242.0.0.1"}}),
     )
 ]
 

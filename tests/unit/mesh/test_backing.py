@@ -196,3 +196,26 @@ def test_a_mesh_external_service_is_reached_through_every_egress() -> None:
     assert addresses(after.meshes["m"], kri) == [("10.0.0.1", 10002), ("10.0.0.2", 10002)]
     assert after.meshes["m"].endpoints_of(parse_kri(kri)).is_external
     assert ("m", parse_kri(kri)) in touched.destinations
+
+
+def test_an_egress_of_the_mesh_goes_before_those_of_the_zone() -> None:
+    def an_egress(state: str = "Ready") -> res.Resource[Any]:
+        listeners = [
+            {"type": "ZoneEgress", "port": 11002, "state": state},
+            {"type": "ZoneIngress", "address": "10.1.0.2", "port": 11001},
+        ]
+        networking = {"address": "10.1.0.1", "listeners": listeners}
+        return worlds.resource({"type": "Dataplane", "name": "egress", "networking": networking})
+
+    of_zone = worlds.resource({"type": "ZoneEgress", "name": "e", "networking": {"address": "10.0.0.1", "port": 10002}})
+    kri = "kri_extsvc_m_here__ext_443"
+    world = worlds.world([worlds.a_mesh(), targets.an_external(), of_zone])
+    world, touched = world.advance([view.Edit(an_egress())])
+    assert addresses(world.meshes["m"], kri) == [("10.1.0.1", 11002)]
+    assert touched.destinations == {("m", parse_kri(kri))}
+    found = world.meshes["m"].destinations.of(parse_kri(kri))
+    assert found is not None
+    assert found.identities == ()
+    for edit in (view.Edit(an_egress("NotReady")), view.Edit(an_egress(), deleted=True)):
+        after, _ = world.advance([edit])
+        assert addresses(after.meshes["m"], kri) == [("10.0.0.1", 10002)]
