@@ -8,6 +8,7 @@ from bench import figures
 NAMES = (
     "matching",
     "compile",
+    "mesh",
     "store",
     "large_store",
     "rest",
