@@ -137,7 +137,7 @@ def _chain(
     manager.stream_idle_timeout.CopyFrom(api.seconds(STREAM_IDLE_SECONDS))
     name = names.inbound_route(inbound.service or listener, inbound.section, unified)
     host = http.routes(manager.route_config, name, name if unified else inbound.service or listener)
-    manager.route_config.request_headers_to_remove.append("x-kuma-tags")
+    manager.route_config.request_headers_to_remove.append(http.TAGS_HEADER)
     route = http.prefix_route(host, "/", cluster)
     route.route.timeout.CopyFrom(api.seconds(ROUTE_TIMEOUT_SECONDS))
     route.route.idle_timeout.CopyFrom(api.seconds(ROUTE_IDLE_SECONDS))

@@ -6,7 +6,6 @@ from kuma.envoy import api, http, sockets
 from kuma.plan import nodes
 
 TAGS = "io.kuma.tags"
-TAGS_HEADER = "x-kuma-tags"
 TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 DNS_FILTER = "envoy.filters.udp.dns_filter"
 

@@ -71,7 +71,7 @@ def node(
     http.routes(manager.route_config, config, destination.name)
     if outbound.source_tags:
         header = manager.route_config.request_headers_to_add.add().header
-        header.key, header.value = listeners.TAGS_HEADER, outbound.source_tags
+        header.key, header.value = http.TAGS_HEADER, outbound.source_tags
     listener.chains.append(nodes.ChainNode(http=manager, http_filters=listeners.http_filters(destination.protocol)))
     made = []
     for each in routes:

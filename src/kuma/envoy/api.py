@@ -21,6 +21,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2
+from envoy.extensions.health_check.event_sinks.file.v3 import file_pb2 as health_file_pb2
 from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
 from envoy.extensions.matching.common_inputs.ssl.v3 import ssl_inputs_pb2
 from envoy.extensions.retry.host.omit_host_metadata.v3 import omit_host_metadata_config_pb2
@@ -29,6 +30,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import string_pb2
+from envoy.type.v3 import http_pb2 as http_type_pb2
 from google.protobuf import any_pb2, duration_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
@@ -91,6 +93,8 @@ XdsTypedExtensionConfig = xds_extension_pb2.TypedExtensionConfig
 
 ConfigSource = config_source_pb2.ConfigSource
 HealthCheck = health_check_pb2.HealthCheck
+HealthCheckEventFile = health_file_pb2.HealthCheckEventFileSink
+HeaderValueOption = base_pb2.HeaderValueOption
 HttpCommonOptions = protocol_pb2.HttpProtocolOptions
 V3 = config_source_pb2.ApiVersion.V3
 INBOUND = base_pb2.TrafficDirection.INBOUND
@@ -99,6 +103,7 @@ UDP = address_pb2.SocketAddress.Protocol.UDP
 SANITIZE_SET = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
 URI_SAN = SubjectAltNameMatcher.SanType.URI
 DNS_SAN = SubjectAltNameMatcher.SanType.DNS
+HTTP2 = http_type_pb2.HTTP2
 DENY = RbacRules.Action.DENY
 ALLOW = RbacRules.Action.ALLOW
 

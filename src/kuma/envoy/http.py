@@ -3,6 +3,8 @@
 from kuma.envoy import api
 
 CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
+TAGS_HEADER = "x-kuma-tags"
+"""Tells a server the tags of its client; written by the client's proxy, removed by the server's."""
 ROUTER = "envoy.filters.http.router"
 GRPC_STATS = "envoy.filters.http.grpc_stats"
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

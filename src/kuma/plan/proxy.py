@@ -68,6 +68,21 @@ class ProxyFacts:
         """The zone it lives in; empty if unknown."""
         return self.resource.meta.labels.get(labels.ZONE, "")
 
+    @property
+    def tags_header(self) -> str:
+        """Its tags as servers are told them: `&key=value1,value2&` for each key, in order."""
+        networking = self.spec.networking
+        if networking is None:
+            return ""
+        found: dict[str, set[str]] = {}
+        carriers = [each.tags for each in networking.inbound]
+        if networking.gateway is not None:
+            carriers.append(networking.gateway.tags)
+        for tags in carriers:
+            for key, value in tags.items():
+                found.setdefault(key, set()).add(value)
+        return "".join(f"&{key}={','.join(sorted(found[key]))}&" for key in sorted(found))
+
     def has(self, feature: str) -> bool:
         """Whether the agent advertised a feature."""
         return feature in self.features
