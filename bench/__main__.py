@@ -16,6 +16,7 @@ NAMES = (
     "cli",
     "agent",
     "dns",
+    "telemetry",
     "propagation",
     "xds",
     "transport",

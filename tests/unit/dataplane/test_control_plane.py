@@ -11,13 +11,17 @@ import pytest
 
 from kuma.apps.dataplane import control_plane
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.metrics.scraping import Target
 from kuma.base import durations
 from tests.unit.dataplane.servers import answering, http
 
 ENVELOPE = json.dumps(
     {
         "bootstrap": base64.b64encode(b"node: {}").decode(),
-        "kumaSidecarConfiguration": {"networking": {"address": "192.168.0.1"}},
+        "kumaSidecarConfiguration": {
+            "networking": {"address": "192.168.0.1"},
+            "metrics": {"aggregate": [{"name": "app", "address": "10.0.0.1", "port": 8080, "path": "/m"}]},
+        },
     }
 ).encode()
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
@@ -43,7 +47,7 @@ async def test_the_envelope_is_opened() -> None:
     async with answering(http(200, ENVELOPE, "application/json")) as server:
         got = await ask(server.port)
 
-    assert got == control_plane.Bootstrap(b"node: {}", "192.168.0.1")
+    assert got == control_plane.Bootstrap(b"node: {}", "192.168.0.1", (Target("app", "10.0.0.1", 8080, "/m"),))
     assert b"accept: application/json\r\n" in server.requests[0]
     assert b"authorization" not in server.requests[0]
 

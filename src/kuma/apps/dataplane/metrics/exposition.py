@@ -38,6 +38,9 @@ class Family:
 Families = dict[str, Family]
 """By name, in the order of their first line."""
 
+_Owners = dict[str, tuple[str, Family]]
+"""The family of each name that samples may have, and the name itself: names and labels of samples are kept once."""
+
 _SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_count", "_sum"),
@@ -69,8 +72,8 @@ _UNESCAPED = {"n": "\n"}
 def parse(text: str) -> Families:
     """The families of a scrape that have samples. Counters of OpenMetrics get the name of their samples."""
     declared: Families = {}
-    owners: Families = {}
-    checked: set[str] = {""}
+    owners: _Owners = {}
+    checked = {"": ""}
     counts_seconds = text.rstrip().endswith("# EOF")  # OpenMetrics does
     for line in text.split("\n"):
         if line.startswith("#"):
@@ -79,29 +82,31 @@ def parse(text: str) -> Families:
         # Most lines are `name{labels} digits`, of a family that was declared: worth a short cut.
         head, _, value = line.rpartition(" ")
         name, _, labels = head.partition("{")
-        family = owners.get(name)
+        owner = owners.get(name)
         timestamp = ""
-        if family is None or not value.isdigit() or labels[-1:] != "}" or " # {" in labels:
+        if owner is None or not value.isdigit() or labels[-1:] != "}" or " # {" in labels:
             matched = _SAMPLE.match(line)
             if matched is None:
                 continue
             name, labels, value, timestamp = matched.groups("")
             if timestamp and counts_seconds:
                 timestamp = f"{float(timestamp) * 1000:.0f}"
-            family = owners.get(name)
-            if family is None:
-                family = owners[name] = declared.setdefault(name, Family(name))
+            owner = owners.get(name)
+            if owner is None:
+                owner = owners[name] = name, declared.setdefault(name, Family(name))
         else:
             labels = labels[:-1]
+        name, family = owner
         bound = ""
         bound_label = _BOUNDS.get(family.kind)
         if bound_label is not None and bound_label in labels:
             labels, bound = _without(labels, bound_label)
-        if labels not in checked:
+        same = checked.get(labels)
+        if same is None:
             if _LABELS.fullmatch(labels) is None:
                 continue
-            checked.add(labels)
-        family.samples.append(Sample(name, labels, bound, value, timestamp))
+            same = checked[labels] = labels
+        family.samples.append(Sample(name, same, bound, value, timestamp))
     return _with_samples(declared)
 
 
@@ -116,7 +121,7 @@ def _with_samples(declared: Families) -> Families:
     return families
 
 
-def _read_comment(line: str, declared: Families, owners: Families) -> None:
+def _read_comment(line: str, declared: Families, owners: _Owners) -> None:
     """Takes in `# TYPE` and `# HELP`; other comments say nothing."""
     parts = line.split(None, 3)
     if len(parts) < 3 or parts[0] != "#" or parts[1] not in ("TYPE", "HELP"):
@@ -127,9 +132,10 @@ def _read_comment(line: str, declared: Families, owners: Families) -> None:
         family.help = said
     elif not family.samples:
         family.kind = said
-        owners[family.name] = family
+        owners[family.name] = family.name, family
         for suffix in _SUFFIXES.get(said, ()):
-            owners.setdefault(family.name + suffix, family)
+            name = family.name + suffix
+            owners.setdefault(name, (name, family))
 
 
 def _without(labels: str, wanted: str) -> tuple[str, str]:
