@@ -94,18 +94,26 @@ async def test_envoy_answers_itself(tmp_path: Path) -> None:
     assert answer.answers[0][2] == 30
 
 
-def test_an_agent_answers_on_the_port_it_is_given(tmp_path: Path) -> None:
+def test_names_of_the_mesh_from_end_to_end(tmp_path: Path) -> None:
     port = network.free_port("127.0.0.1")
-    with universal.control_plane(tmp_path) as plane, universal.agents(plane) as agents:
-        first = agents.run("--service", "web", "--port", "1", KUMA_DNS_PROXY_PORT=str(port))
-        without_form = questions.question("a.b", counts=(0, 0, 0))
-        answer = network.until("an answer", lambda: asked("127.0.0.1", port, without_form))
-        assert answer[3] & 15 == 1
-        assert f"DNS at 127.0.0.1 port {port}" in first.output
 
-        second = agents.run("--service", "web2", "--port", "1", KUMA_DNS_PROXY_PORT=str(port))
-        assert second.popen.wait(timeout=network.PATIENCE) == 1
-        assert f"could not answer DNS on 127.0.0.1:{port}: Address already in use" in second.output
+    def addresses(name: str, kind: int = questions.A) -> list[str]:
+        return questions.read(asked("127.0.0.1", port, questions.question(name, kind))).addresses
+
+    with universal.control_plane(tmp_path) as plane, universal.agents(plane) as agents:
+        agents.run("--service", "api", "--port", "1")
+        web = agents.run("--service", "web", "--port", "1", "--transparent-proxy", KUMA_DNS_PROXY_PORT=str(port))
+        (first,) = network.until(f"api.mesh\n{web.output[-1500:]}", lambda: addresses("api.mesh"))
+        assert first.startswith("240.")
+        assert len(addresses("api.mesh", questions.AAAA)) == 1
+        agents.run("--service", "late", "--port", "1")
+        (second,) = network.until("a service that came later", lambda: addresses("late.mesh"))
+        assert second != first
+        assert f"DNS at 127.0.0.1 port {port}" in web.output
+
+        neighbour = agents.run("--service", "web2", "--port", "1", KUMA_DNS_PROXY_PORT=str(port))
+        assert neighbour.popen.wait(timeout=network.PATIENCE) == 1
+        assert f"could not answer DNS on 127.0.0.1:{port}: Address already in use" in neighbour.output
 
 
 def asked(address: str, port: int, query: bytes) -> bytes:

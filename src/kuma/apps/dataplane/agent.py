@@ -109,7 +109,7 @@ class Agent:
                     group.create_task(access_logs.run(sockets.access_log(around.workdir, around.mesh, around.name))),
                     group.create_task(meters.run(sockets.metrics(around.workdir, around.mesh, around.name))),
                     group.create_task(poller.run()),
-                    group.create_task(self._watch_joining(names)),
+                    group.create_task(self._watch_joining(names, poller)),
                 ]
                 if names is not None:
                     beside.append(group.create_task(names.run()))
@@ -236,7 +236,7 @@ class Agent:
         code = await child.wait()
         return code if code >= 0 else 128 - code
 
-    async def _watch_joining(self, names: "dns.Server | None") -> None:
+    async def _watch_joining(self, names: "dns.Server | None", poller: dynconf.Poller) -> None:
         """Sets `_joined` as soon as Envoy has its configuration, outbounds and names answer, and says so."""
         clock = asyncio.get_running_loop().time
         report_at, pause = clock() + STILL_WAITING, _READY_POLL
@@ -247,6 +247,7 @@ class Agent:
                 report_at, pause = clock() + STILL_WAITING, _READY_POLL_LIMIT
             await asyncio.sleep(pause)
         if names is not None:
+            await poller.ask_all()  # Envoy has them by now, and the command need not wait for the next round
             await _until_known(names)
         around = self._around
         what = self._prepared.settings.service or self._prepared.settings.proxy_type
