@@ -11,3 +11,9 @@ from kuma.resources import builtin, catalog
 def known() -> catalog.Catalog:
     """Core kinds and all policies."""
     return catalog.Catalog(builtin.CORE_KINDS + policies.kinds() + legacy.kinds())
+
+
+@functools.cache
+def policy_names() -> frozenset[str]:
+    """The names of all kinds of policies."""
+    return frozenset(each.name for each in policies.kinds() + legacy.kinds())
