@@ -20,6 +20,9 @@ Item = tuple[rules.Subset, merge.Entry]
 Numbered = tuple[rules.Subset, tuple[merge.Entry, ...]]
 """A rule before its entries are merged."""
 
+LARGEST = 4096
+"""Rules that some entries may make, where they are not very many themselves."""
+
 TAGGED = ("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset")
 """Kinds of targetRef that mean tags."""
 
@@ -85,22 +88,87 @@ def _fits(subset: rules.Subset, element: Mapping[str, str]) -> bool:
 
 
 def exclusive_rules(items: Sequence[Item]) -> list[Numbered]:
-    """Rules with negations: for each set of tags that go together, every choice of some and none of the others.
+    """Rules of which the first that fits knows every entry that fits; entries from the least important on.
 
-    Entries come from the least to the most important. The rule with most tags that are asked for is first.
+    Kuma's rules where they are right, so that users see the same: for each set of tags that go together, every choice
+    of some and none of the others, those that ask for most first. Where entries with different keys overlap, they can
+    hide one: a client then fits a rule that knows nothing of, say, a refusal. There the rules are without negations.
     """
+    return _choice_rules(items) or _union_rules(items) or _last_wins(items)
+
+
+def _choice_rules(items: Sequence[Item]) -> list[Numbered]:
+    """Kuma's rules; none where one of them hides an entry or where there are too many to know."""
     members: dict[rules.Subset, list[int]] = {}
     for number, (subset, _) in enumerate(items):
         members.setdefault(subset, []).append(number)
     subsets = list(members)
+    most = max(LARGEST, 4 * len(items))
     groups = [
         sorted(itertools.chain.from_iterable(members[subsets[each]] for each in clique))
-        for clique in _cliques(_neighbours(subsets))
+        for clique in itertools.islice(_cliques(_neighbours(subsets)), most + 1)
     ]
+    if sum(1 << len({tag for number in numbers for tag in items[number][0]}) for numbers in groups) > most:
+        return []
     groups.sort(key=lambda numbers: ":".join(map(str, numbers)), reverse=True)
     found = [rule for numbers in groups for rule in _choices([items[number] for number in numbers])]
     found.sort(key=lambda rule: -sum(not tag.negated for tag in rule[0]))
+    return found if _is_exact([rule for rule, _ in found], subsets) else []
+
+
+def _union_rules(items: Sequence[Item]) -> list[Numbered]:
+    """A rule for whatever entries can fit one client together, most tags first; none where there are too many."""
+    unions: dict[frozenset[rules.Tag], None] = {}
+    for subset in dict.fromkeys(subset for subset, _ in items):
+        if len(unions) > LARGEST // 4:
+            return []
+        wanted = {tag.key: tag for tag in subset}
+        together = [each for each in unions if all(wanted.get(tag.key, tag) == tag for tag in each)]
+        unions.update(dict.fromkeys(frozenset(subset) | each for each in (frozenset[rules.Tag](), *together)))
+    found = [(tuple(sorted(one)), tuple(entry for subset, entry in items if one.issuperset(subset))) for one in unions]
+    found.sort(key=lambda rule: -len(rule[0]))
     return found
+
+
+def _is_exact(found: Sequence[rules.Subset], asked: Sequence[rules.Subset]) -> bool:
+    """Whether the first rule that fits a client always knows every entry that fits it.
+
+    Entries that ask for the same keys never hide each other; very many others are not looked through.
+    """
+    if len({tuple(tag.key for tag in subset) for subset in asked if subset}) <= 1:
+        return True
+    if len(found) * len(asked) > 16 * LARGEST:
+        return False
+    for at, rule in enumerate(found):
+        for subset in asked:
+            if set(subset) <= set(rule) or any(_contradicts(tag, rule) for tag in subset):
+                continue
+            both = (*rule, *subset)
+            if not any(all(_follows(tag, both) for tag in earlier) for earlier in found[:at]):
+                return False
+    return True
+
+
+def _contradicts(wanted: rules.Tag, rule: rules.Subset) -> bool:
+    """Whether no client of a rule carries a tag."""
+    return any(tag.key == wanted.key and (tag.value == wanted.value) is tag.negated for tag in rule)
+
+
+def _follows(tag: rules.Tag, known: rules.Subset) -> bool:
+    """Whether all that carry what is known carry a tag or, where it is negated, do not."""
+    return tag in known or (
+        tag.negated and any(each.key == tag.key and each.value != tag.value and not each.negated for each in known)
+    )
+
+
+def _last_wins(items: Sequence[Item]) -> list[Numbered]:
+    """The most important entry that fits decides, with what all its clients have in common merged below it.
+
+    Exact where a conf says everything, as in MeshTrafficPermission; others lose what less important entries say. Only
+    for so many tags of different keys that no other way would come to an end.
+    """
+    subsets = dict.fromkeys(subset for subset, _ in reversed(items))
+    return [(one, tuple(entry for subset, entry in items if set(subset) <= set(one))) for one in subsets]
 
 
 def inclusive_rules(items: Sequence[Item]) -> list[Numbered]:
