@@ -135,7 +135,8 @@ class Compiler:
         ):
             plan.listeners += made
             plan.clusters += behind
-        dns.add_names(plan, outbounds.listed(picture, subject), unified=inbounds.is_unified(picture, subject))
+        if subject.redirect.enabled:
+            dns.add_names(plan, outbounds.listed(picture, subject), unified=inbounds.is_unified(picture, subject))
         for voice in said.voices:
             voice.speaker.proxy(voice.found, plan, voice.context)
         told = dynamic_config.listener(
