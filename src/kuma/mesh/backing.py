@@ -7,7 +7,7 @@ leaves costs work for the MeshServices it belongs to, and for nothing else. Sour
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kuma.base import labels
 from kuma.base.kri import Kri
@@ -44,6 +44,17 @@ class Proxies:
     of_service: Callable[[str], Collection[str]]
 
 
+class _Filed(NamedTuple):
+    """Why a MeshService has the members it has: the term, and what says the rest."""
+
+    term: Term
+    spec: meshservice.MeshService
+
+    def is_same(self, other: "_Filed") -> bool:
+        """Whether both have the same members."""
+        return (self.spec.selector, self.spec.ports) == (other.spec.selector, other.spec.ports)
+
+
 @dataclass(frozen=True, slots=True)
 class BackingIndex:
     """The endpoints of all destinations, by resource and then by section of the port."""
@@ -51,7 +62,7 @@ class BackingIndex:
     around: Surroundings | None = None
     _services: Mapping[Kri, Mapping[str, endpoints.Service]] = field(default_factory=dict)
     _members: Mapping[Kri, Mapping[str, Given]] = field(default_factory=dict)
-    _terms: Mapping[Kri, Term] = field(default_factory=dict)
+    _filed: Mapping[Kri, "_Filed"] = field(default_factory=dict)
     _by_term: Mapping[Term, tuple[Kri, ...]] = field(default_factory=dict)
 
     def of(self, kri: Kri) -> endpoints.Service | None:
@@ -77,7 +88,7 @@ class BackingIndex:
         if not draft.dirty and around == self.around:
             return self, frozenset()
         touched = draft.rebuild(around)
-        return BackingIndex(around, draft.services, draft.members, draft.terms, draft.by_term), touched
+        return BackingIndex(around, draft.services, draft.members, draft.filed, draft.by_term), touched
 
 
 class _Draft:
@@ -87,9 +98,10 @@ class _Draft:
         self.index = index
         self.services = dict(before._services)
         self.members: Mapping[Kri, Mapping[str, Given]] = before._members
-        self.terms: Mapping[Kri, Term] = before._terms
+        self.filed: Mapping[Kri, _Filed] = before._filed
         self.by_term: Mapping[Term, tuple[Kri, ...]] = before._by_term
         self.dirty: dict[Kri, None] = {}
+        self.refiled: set[Kri] = set()
 
     def refile(self, changed: Iterable[Kri], proxies: Proxies) -> None:
         """Finds the members of MeshServices that are new or different, and forgets those that are gone."""
@@ -97,30 +109,30 @@ class _Draft:
         if not changed:
             return
         self.dirty.update(dict.fromkeys(changed))
-        members, terms = dict(self.members), dict(self.terms)
-        filed: dict[Term, dict[Kri, None]] = {}
+        members, filed = dict(self.members), dict(self.filed)
+        places: dict[Term, dict[Kri, None]] = {}
         for kri in changed:
+            old, new = filed.get(kri), _file(self.index.entry(kri))
+            if old is not None and new is not None and old.is_same(new):
+                continue
+            self.refiled.add(kri)
             members.pop(kri, None)
-            old = terms.pop(kri, None)
             if old is not None:
-                del filed.setdefault(old, dict.fromkeys(self.by_term.get(old, ())))[kri]
-            entry = self.index.entry(kri)
-            term = _term_of(entry) if entry is not None else None
-            if term is not None:
-                terms[kri] = term
-                filed.setdefault(term, dict.fromkeys(self.by_term.get(term, ())))[kri] = None
-        candidates = _candidates({terms[kri] for kri in changed if kri in terms}, proxies)
-        for kri in changed:
-            entry = self.index.entry(kri)
-            if kri in terms and entry is not None:
-                found = ((name, _given(entry, proxies.dataplanes[name])) for name in candidates[terms[kri]])
-                members[kri] = {name: given for name, given in found if given}
-        self.members, self.terms = members, terms
-        by_term = {**self.by_term, **{term: tuple(kris) for term, kris in filed.items()}}
-        for term in filed:
+                del places.setdefault(old.term, dict.fromkeys(self.by_term.get(old.term, ())))[kri]
+                del filed[kri]
+            if new is not None:
+                filed[kri] = new
+                places.setdefault(new.term, dict.fromkeys(self.by_term.get(new.term, ())))[kri] = None
+        candidates = _candidates({filed[kri].term for kri in self.refiled if kri in filed}, proxies)
+        for kri in self.refiled & filed.keys():
+            spec = filed[kri].spec
+            found = ((name, _given(spec, proxies.dataplanes[name])) for name in candidates[filed[kri].term])
+            members[kri] = {name: given for name, given in found if given}
+        by_term = {**self.by_term, **{term: tuple(kris) for term, kris in places.items()}}
+        for term in places:
             if not by_term[term]:
                 del by_term[term]
-        self.by_term = by_term
+        self.members, self.filed, self.by_term = members, filed, by_term
 
     def move(self, proxies: Proxies) -> None:
         """Moves proxies that changed in and out of the MeshServices that they belong to and that were not refiled."""
@@ -128,10 +140,9 @@ class _Draft:
         for name, before in proxies.moved.items():
             after = proxies.dataplanes.get(name)
             terms = (term for each in (before, after) for term in _terms(each))
-            near = {kri: None for term in terms for kri in self.by_term.get(term, ()) if kri not in self.dirty}
+            near = {kri: None for term in terms for kri in self.by_term.get(term, ()) if kri not in self.refiled}
             for kri in near:
-                entry = self.index.entry(kri)
-                given = _given(entry, after) if entry is not None and after is not None else ()
+                given = _given(self.filed[kri].spec, after) if after is not None else ()
                 own = touched.get(kri)
                 if (own if own is not None else self.members[kri]).get(name, ()) == given:
                     continue
@@ -201,12 +212,18 @@ def _outside(index: destinations.DestinationIndex) -> Iterator[Kri]:
                 yield own
 
 
-def _term_of(entry: destinations.Entry) -> Term | None:
-    """The term to find the proxies of a MeshService by; None where no proxy of this zone can belong to it."""
-    spec = entry.resource.spec
-    selector = spec.selector if isinstance(spec, meshservice.MeshService) else None
-    if selector is None or not all(each.is_local for each in entry.ports):
+def _file(entry: destinations.Entry | None) -> _Filed | None:
+    """What to find the proxies of a MeshService by; None where no proxy of this zone can belong to it."""
+    spec = entry.resource.spec if entry is not None else None
+    if entry is None or not isinstance(spec, meshservice.MeshService) or spec.selector is None:
         return None
+    if not all(each.is_local for each in entry.ports):
+        return None
+    term = _term_of(spec.selector)
+    return _Filed(term, spec) if term is not None else None
+
+
+def _term_of(selector: meshservice.Selector) -> Term | None:
     if selector.dataplane_ref is not None:
         return "name", "", selector.dataplane_ref.name
     if selector.dataplane_tags is not None:
@@ -239,7 +256,7 @@ def _terms(proxy: "res.Resource[dataplane.Dataplane] | None") -> Iterator[Term]:
 def _candidates(wanted: Collection[Term], proxies: Proxies) -> Mapping[Term, Iterable[str]]:
     """The proxies that have a term, for each that is wanted."""
     found: dict[Term, Iterable[str]] = {}
-    searched: dict[Term, dict[str, None]] = {}
+    searched: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for term in wanted:
         how, key, value = term
         if how == "name":
@@ -247,11 +264,13 @@ def _candidates(wanted: Collection[Term], proxies: Proxies) -> Mapping[Term, Ite
         elif how == "tag" and key == labels.SERVICE_TAG:
             found[term] = [name for name in proxies.of_service(value) if name in proxies.dataplanes]
         else:
-            found[term] = searched[term] = {}
-    for name, proxy in proxies.dataplanes.items() if searched else ():
-        for term in _terms(proxy):
-            if term in searched:
-                searched[term][name] = None
+            found[term] = searched.setdefault((how, key), {}).setdefault(value, {})
+    for (how, key), by_value in searched.items():
+        for name, proxy in proxies.dataplanes.items():
+            for pairs in (proxy.meta.labels,) if how == "label" else (each.tags for each in _inbounds(proxy)):
+                having = by_value.get(pairs.get(key, ""))
+                if having is not None:
+                    having[name] = None
     return found
 
 
@@ -261,9 +280,9 @@ def _inbounds(proxy: res.Resource[dataplane.Dataplane]) -> Iterator[dataplane.In
     return (each for each in inbounds if each.state != dataplane.InboundState.IGNORED)
 
 
-def _given(entry: destinations.Entry, proxy: res.Resource[dataplane.Dataplane]) -> Given:
+def _given(spec: meshservice.MeshService, proxy: res.Resource[dataplane.Dataplane]) -> Given:
     """What a proxy gives to a MeshService of this zone; nothing where its selector is not about the proxy."""
-    spec, networking = entry.resource.spec, proxy.spec.networking
+    networking = proxy.spec.networking
     if networking is None or spec.selector is None or not _selects(spec.selector, proxy):
         return ()
     of_proxy = tuple(sorted(proxy.meta.labels.items()))

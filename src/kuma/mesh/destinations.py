@@ -7,7 +7,7 @@ its neighbours; "Kuma Resource Identifier".
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -267,8 +267,23 @@ class DestinationIndex:
         self._claims, self._by_kri, self._by_kind = claims, by_kri, before._by_kind
         if changed:
             kinds = [kind for kind, short in _SHORT.items() if short in changed.values()]
-            self._by_kind = {**before._by_kind, **{kind: _of_kind(claims, kind) for kind in kinds}}
+            self._by_kind = {**before._by_kind, **{kind: self._of_kind(before, kind, changed) for kind in kinds}}
         return Changes(frozenset(destinations), frozenset(changed), is_listing)
+
+    def _of_kind(
+        self, before: "DestinationIndex", kind: str, changed: Collection[Kri]
+    ) -> tuple[res.Resource[Any], ...]:
+        """The resources of a kind by name, given those of the index before."""
+        new = {}
+        for kri in changed:
+            if kri.short != _SHORT[kind]:
+                continue
+            old, now = before.entry(kri), self.entry(kri)
+            if old is None or now is None or old.resource.meta.name != now.resource.meta.name:
+                found = [own[0].resource for each, own in self._claims.items() if each.short == _SHORT[kind]]
+                return tuple(sorted(found, key=lambda each: each.meta.name))
+            new[now.resource.meta.name] = now.resource
+        return tuple(new.get(each.meta.name, each) for each in before.resources(kind))
 
 
 def _kri(resource: res.Resource[Any]) -> Kri:
@@ -280,12 +295,6 @@ def _kri(resource: res.Resource[Any]) -> Kri:
 def _ports(entry: Entry, section: str) -> Iterator[Destination]:
     """All ports, or the one whose name or number a section is."""
     return (each for each in entry.ports if not section or section in (each.kri.section, str(each.port)))
-
-
-def _of_kind(claims: Mapping[Kri, tuple[Entry, ...]], kind: str) -> tuple[res.Resource[Any], ...]:
-    short = _SHORT[kind]
-    found = [own[0].resource for kri, own in claims.items() if kri.short == short]
-    return tuple(sorted(found, key=lambda each: each.meta.name))
 
 
 def _listing(entry: Entry | None) -> object:
