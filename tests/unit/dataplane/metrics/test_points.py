@@ -1,6 +1,9 @@
 """Families of a scrape in OpenTelemetry's words."""
 
-from kuma.apps.dataplane.metrics import exposition, points
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuma.apps.dataplane.metrics import assembly, exposition, points, profiles
 from kuma.apps.dataplane.metrics.points import Scope
 
 NOW = 1_700_000_000_000_000_000
@@ -55,3 +58,20 @@ def test_a_summary_is_one_point_a_series() -> None:
     found = converted('# TYPE s summary\ns{quantile="0.5"} 3\ns{quantile="1"} 4\ns_sum 7\ns_count 2\n')
     point = found[KUMA][0].points[0]
     assert (point.count, point.total, point.bounds) == (2, 7.0, [(0.5, 3.0), (1.0, 4.0)])
+
+
+NUMBERS = st.sampled_from(["NaN", "+Inf", "-Inf", "-1", "0", "1e300", "-1e300", "18446744073709551616", "3"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["h_bucket", "h_sum", "h_count", "s", "s_count", "c"]), NUMBERS, NUMBERS, NUMBERS)
+    )
+)
+def test_no_number_is_too_strange_for_a_collector(lines: list[tuple[str, str, str, str]]) -> None:
+    text = "# TYPE h histogram\n# TYPE s summary\n# TYPE c counter\n" + "".join(
+        f'{name}{{le="{bound}",quantile="{bound}"}} {value} {time.partition("e")[0].lstrip("+")}\n'
+        for name, bound, value, time in lines
+    )
+    texts = assembly.Texts(text, [], profiles.Profiles(("All",)), {})
+    assert len(assembly.as_requests(texts, NOW)) <= 1

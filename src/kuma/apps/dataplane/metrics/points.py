@@ -17,6 +17,7 @@ Attributes = tuple[tuple[str, str], ...]
 
 _SCOPE = "otel_scope_"
 _MILLISECOND = 1_000_000
+_LARGEST = 2.0**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _split(labels: str, own: Scope, extra: Mapping[str, str]) -> tuple[Scope, At
 
 
 def _time_of(sample: Sample, now: int) -> int:
-    return int(sample.timestamp) * _MILLISECOND if sample.timestamp else now
+    return _whole(float(sample.timestamp) * _MILLISECOND) if sample.timestamp else now
 
 
 def _kind_of(family: Family) -> str:
@@ -113,7 +114,7 @@ def _fill(point: Point, family: Family, sample: Sample) -> None:
     elif sample.name.endswith("_sum"):
         point.total = value
     elif sample.name.endswith("_count"):
-        point.count = int(value)
+        point.count = _whole(value)
     elif sample.bound:
         point.bounds.append((float(sample.bound), value))
 
@@ -123,4 +124,9 @@ def buckets(point: Point) -> tuple[list[float], list[int]]:
     cumulative = dict(sorted(point.bounds))
     total = cumulative.pop(math.inf, point.count)
     steps = [0.0, *cumulative.values(), total]
-    return list(cumulative), [max(int(above - below), 0) for below, above in itertools.pairwise(steps)]
+    return list(cumulative), [_whole(above - below) for below, above in itertools.pairwise(steps)]
+
+
+def _whole(value: float) -> int:
+    """A count or a time as OTLP can say it; nonsense is 0."""
+    return int(value) if 0 <= value < _LARGEST else 0

@@ -76,7 +76,7 @@ class Scraper:
         name = f"{target.name or 'application'} at {target.url}"
         try:
             answer = await http_client.send_request("GET", target.url, headers=headers, source=source, timeout=seconds)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             self._note(name, error)
             return None
         return self._judged(name, answer)
