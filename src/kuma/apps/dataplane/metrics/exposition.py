@@ -229,15 +229,17 @@ def number(text: str) -> str:
 
 def format_number(value: float) -> str:
     """A number as Go writes it with the fewest digits: an exponent from 1e+06 on and below 1e-04."""
+    if -1e6 < value < 1e6 and value.is_integer():
+        return str(int(value))
     shortest = repr(value)
-    if not value or shortest in _SPECIAL:
-        return _SPECIAL.get(shortest, "0")
+    if shortest in _SPECIAL:
+        return _SPECIAL[shortest]
     mantissa, _, exponent = shortest.lstrip("-").partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
     power = int(exponent or 0) + len(digits) - len(fraction) - 1
     if -4 <= power < 6:
-        return shortest.removesuffix(".0")
+        return shortest
     digits = digits.rstrip("0")
     rest = f".{digits[1:]}" if len(digits) > 1 else ""
     sign = "-" if value < 0 else ""

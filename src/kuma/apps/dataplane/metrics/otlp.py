@@ -18,6 +18,8 @@ _Known = dict[tuple[int, Attributes], bytes]
 
 _FIXED64, _BYTES = 1, 2
 _TIME, _COUNT, _SUM = 3, 4, 5
+_NUMBER = struct.Struct("<BQBd")
+_TIME_TAG, _DOUBLE_TAG = _TIME << 3 | _FIXED64, 4 << 3 | _FIXED64
 _CUMULATIVE = b"\x10\x02"
 _MONOTONIC = b"\x18\x01"
 
@@ -62,7 +64,7 @@ def _metric_parts(metric: Metric, known: _Known) -> Iterator[bytes]:
 
 
 def _number_point(point: Point, known: _Known) -> bytes:
-    return _cached(7, point.attributes, known) + _fixed(_TIME, point.time) + _double(4, point.value)
+    return _cached(7, point.attributes, known) + _NUMBER.pack(_TIME_TAG, point.time, _DOUBLE_TAG, point.value)
 
 
 def _histogram_point(point: Point, known: _Known) -> bytes:
@@ -113,6 +115,8 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value < 0x80:
+        return bytes((value,))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
