@@ -94,6 +94,7 @@ class Rest:
     """The REST API over one connection that stays open, so that a call costs little but the call."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
 
     def put(self, path: str, document: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from kuma.servers.rest import (
     resources,
     routing,
     token_endpoints,
+    turns,
 )
 from kuma.servers.rest import parameters as params
 from kuma.services import overviews
@@ -44,6 +45,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _CHUNK = 64 * 1024
+_CHUNKS_AT_ONCE = 4
 _WITH_BODY = ("PUT", "POST")
 
 _log = structlog.get_logger("rest")
@@ -91,8 +93,8 @@ def build(deps: Deps) -> "RestApp":
     """The application with a route for everything that the catalog and the control plane have."""
     routes: calls.Routes = routing.Routes()
     settings = deps.settings
-    known = overviews.Insights(deps.manager.store)
-    shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), settings.system_namespace)
+    known, long_answers = overviews.Insights(deps.manager.store), turns.Turns()
+    shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), long_answers, settings.system_namespace)
     shown.add_to(routes)
     relations.RelationEndpoints(deps.manager).add_to(routes)
     attachments.AttachmentEndpoints(deps.manager).add_to(routes)
@@ -104,7 +106,7 @@ def build(deps: Deps) -> "RestApp":
     envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
     routes.add("GET", "/openapi.json", calls.Endpoint(_description(deps, routes), ""))
-    return RestApp(deps, routes)
+    return RestApp(deps, routes, long_answers)
 
 
 def _description(deps: Deps, routes: calls.Routes) -> calls.Answer:
@@ -126,9 +128,10 @@ def _description(deps: Deps, routes: calls.Routes) -> calls.Answer:
 class RestApp:
     """Callable by any ASGI server."""
 
-    def __init__(self, deps: Deps, routes: calls.Routes) -> None:
+    def __init__(self, deps: Deps, routes: calls.Routes, long_answers: turns.Turns) -> None:
         self.routes = routes
         """Everything that is served."""
+        self._turns = long_answers
         self._settings = deps.settings
         self._base_path = "/" + deps.settings.base_path.strip("/")
         self._on_answer = deps.on_answer
@@ -158,7 +161,7 @@ class RestApp:
         # A client that does not read is given up: the server closes what is left unfinished.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.write_timeout):
-                await _send_reply(reply, self._cors.headers(_text(headers, b"origin")), send)
+                await _send_reply(reply, self._cors.headers(_text(headers, b"origin")), send, self._turns)
 
     def route_of(self, path: str) -> str:
         """The template of the route that serves a path; empty where nothing does."""
@@ -233,8 +236,10 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
     return headers.get(name, b"").decode("latin-1")
 
 
-async def _send_reply(reply: replies.Reply, further: Sequence[tuple[bytes, bytes]], send: Send) -> None:
-    """Sends the reply in pieces, so that a client that stops reading leaves at most one of them waiting."""
+async def _send_reply(
+    reply: replies.Reply, further: Sequence[tuple[bytes, bytes]], send: Send, long_answers: turns.Turns
+) -> None:
+    """Sends the reply in pieces, each in its turn: a client that stops reading leaves at most one of them waiting."""
     length = sum(len(part) for part in reply.parts)
     headers = [(b"content-length", str(length).encode()), *reply.headers, *further]
     if reply.content_type:
@@ -242,10 +247,13 @@ async def _send_reply(reply: replies.Reply, further: Sequence[tuple[bytes, bytes
     if reply.closes:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    pending = bytearray()
+    pending, chunks = bytearray(), 0
     for part in reply.parts:
         pending += part
         while len(pending) >= _CHUNK:
+            if chunks % _CHUNKS_AT_ONCE == 0:
+                await long_answers.take()
+            chunks += 1
             await send({"type": "http.response.body", "body": bytes(pending[:_CHUNK]), "more_body": True})
             del pending[:_CHUNK]
     await send({"type": "http.response.body", "body": bytes(pending), "more_body": False})
