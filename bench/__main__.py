@@ -9,6 +9,7 @@ NAMES = (
     "matching",
     "compile",
     "mesh",
+    "destinations",
     "store",
     "large_store",
     "rest",
