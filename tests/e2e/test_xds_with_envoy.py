@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 AT_ONCE = 5.0
 """Seconds within which Envoy must be done: far below the 15 s that it waits for what does not come."""
 
+_SECRET_NAMES = names.identity_secret("default", False), names.ca_secret("default", False)
+
 
 def _rendered(url: str, name: str, message: Any) -> xds.Rendered:
     return xds.Rendered(url, name, message.SerializeToString(deterministic=True))
@@ -36,14 +38,14 @@ def _rendered(url: str, name: str, message: Any) -> xds.Rendered:
 def _cluster(name: str, timeout: float, secure: bool) -> xds.Rendered:
     message = clusters.cluster(name, "EDS", timeout)
     if secure:
-        message.transport_socket.CopyFrom(tls.socket(tls.upstream("default", name, "sni", False)))
+        message.transport_socket.CopyFrom(tls.socket(tls.upstream(*_SECRET_NAMES, "sni", prefix="spiffe://default/")))
     return _rendered(xds.CLUSTER, name, message)
 
 
 def _secrets() -> list[xds.Rendered]:
     """A new identity, and its CA."""
     pair = certificates.self_signed(["localhost"], datetime.datetime.now(datetime.UTC))
-    identity, roots = names.identity_secret("default", False), names.ca_secret("default", False)
+    identity, roots = _SECRET_NAMES
     return [
         _rendered(xds.SECRET, identity, tls.identity_secret(identity, pair.cert_pem, pair.key_pem)),
         _rendered(xds.SECRET, roots, tls.ca_secret(roots, pair.cert_pem)),
@@ -61,7 +63,7 @@ def _listener(name: str, cluster: str, address: str, secure: bool) -> xds.Render
     chain = message.filter_chains.add()
     chain.filters.add(name="envoy.filters.network.http_connection_manager").typed_config.CopyFrom(api.pack(manager))
     if secure:
-        chain.transport_socket.CopyFrom(tls.socket(tls.downstream("default", False)))
+        chain.transport_socket.CopyFrom(tls.socket(tls.downstream(*_SECRET_NAMES, ["spiffe://default/"])))
     return _rendered(xds.LISTENER, name, message)
 
 

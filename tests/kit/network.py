@@ -20,6 +20,7 @@ _FIRST_PORT, _LAST_PORT = 20_000, 32_000
 _draw = random.Random(os.urandom(8))
 _block = f"127.{_draw.randint(16, 250)}.{_draw.randint(1, 254)}"
 _hosts = itertools.cycle(range(2, 255))
+_given: set[tuple[str, int]] = set()
 
 
 def own_address() -> str:
@@ -28,7 +29,7 @@ def own_address() -> str:
 
 
 def free_port(address: str = "0.0.0.0") -> int:
-    """A port that nobody listens on."""
+    """A port that nobody listens on, and that was not given away before."""
     while True:
         port = _draw.randint(_FIRST_PORT, _LAST_PORT)
         with socket.socket() as probe:
@@ -37,6 +38,9 @@ def free_port(address: str = "0.0.0.0") -> int:
                 probe.bind((address, port))
             except OSError:
                 continue  # taken
+            if (address, port) in _given:
+                continue  # a proxy asks for all its ports before it listens on any
+            _given.add((address, port))
             return port
 
 
