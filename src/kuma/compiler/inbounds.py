@@ -1,6 +1,7 @@
 """Inbounds of a sidecar: a listener that peers dial, and the cluster of the application behind it.
 
-Timeouts are what Kuma delivers where no MeshTimeout applies. Source: Envoy's listener and cluster API.
+Timeouts are those that are left where a MeshTimeout speaks of some clients only; in all other cases that policy
+writes them anew. Source: Envoy's listener and cluster API.
 """
 
 from collections.abc import Iterable
@@ -14,11 +15,9 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
 ORIGIN = "inbound"
-IDLE_SECONDS = 3600.0
-GRPC_IDLE_SECONDS = 7200.0
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 7200.0
 STREAM_IDLE_SECONDS = 3600.0
-ROUTE_TIMEOUT_SECONDS = 15.0
-ROUTE_IDLE_SECONDS = 1800.0
 RESERVED_PORT = 49151
 """Port of inbounds that stand for a workload without a service; nothing listens there."""
 TRANSPARENT_SOURCE = {False: "127.0.0.6", True: "::6"}
@@ -64,6 +63,7 @@ def is_unified(picture: view.MeshView, subject: proxy.ProxyFacts) -> bool:
 def _cluster(subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, unified: bool) -> nodes.ClusterNode:
     name = names.inbound_cluster(inbound.workload_port, inbound.section, unified)
     message = clusters.cluster(name, "STATIC")
+    message.connect_timeout.CopyFrom(api.seconds(CONNECT_SECONDS))
     address = sockets.socket_address(inbound.workload_address, inbound.workload_port)
     message.load_assignment.CopyFrom(sockets.static_assignment(name, address))
     is_local = inbound.workload_address in ("127.0.0.1", "::1")
@@ -72,10 +72,7 @@ def _cluster(subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, unified: bo
     options = None
     if inbound.protocol.is_http:
         options = http.upstream_options(http2=inbound.protocol != nodes.Protocol.HTTP)
-        if inbound.protocol == nodes.Protocol.GRPC:
-            options.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(GRPC_IDLE_SECONDS))
-        else:
-            http.set_lifetimes(options, IDLE_SECONDS)
+        options.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(IDLE_SECONDS))
     return nodes.ClusterNode(name, message, http=options, origin=ORIGIN)
 
 
@@ -132,13 +129,11 @@ def _chain(
     manager = http.connection_manager(names.sanitize_stat(cluster), ipv6=subject.ipv6)
     manager.forward_client_cert_details = api.SANITIZE_SET
     manager.set_current_client_cert_details.uri = True
-    manager.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(0))
-    manager.request_headers_timeout.CopyFrom(api.seconds(0))
+    manager.common_http_protocol_options.idle_timeout.CopyFrom(api.seconds(IDLE_SECONDS))
     manager.stream_idle_timeout.CopyFrom(api.seconds(STREAM_IDLE_SECONDS))
     name = names.inbound_route(inbound.service or listener, inbound.section, unified)
     host = http.routes(manager.route_config, name, name if unified else inbound.service or listener)
     manager.route_config.request_headers_to_remove.append(http.TAGS_HEADER)
     route = http.prefix_route(host, "/", cluster)
-    route.route.timeout.CopyFrom(api.seconds(ROUTE_TIMEOUT_SECONDS))
-    route.route.idle_timeout.CopyFrom(api.seconds(ROUTE_IDLE_SECONDS))
+    route.route.timeout.CopyFrom(api.seconds(0))
     return nodes.ChainNode(http=manager, http_filters=listeners.http_filters(inbound.protocol))

@@ -30,12 +30,15 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import string_pb2
+from envoy.type.v3 import percent_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
 from google.protobuf import any_pb2, duration_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
 from xds.type.matcher.v3 import regex_pb2 as xds_regex_pb2
 from xds.type.matcher.v3 import string_pb2 as xds_string_pb2
+
+from kuma.envoy import set_filter_state
 
 Message = Any
 """Some protobuf message; the generated modules carry no types of their own."""
@@ -51,8 +54,10 @@ Duration = duration_pb2.Duration
 Filter = listener_components_pb2.Filter
 FilterChain = listener_components_pb2.FilterChain
 FilterChainMatch = listener_components_pb2.FilterChainMatch
+FractionalPercent = percent_pb2.FractionalPercent
 GrpcStats = grpc_stats_pb2.FilterConfig
 HeaderMatcher = route_components_pb2.HeaderMatcher
+HeaderValue = base_pb2.HeaderValue
 HttpConnectionManager = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
 HttpProtocolOptions = http_protocol_options_pb2.HttpProtocolOptions
@@ -71,12 +76,15 @@ Permission = rbac_pb2.Permission
 Principal = rbac_pb2.Principal
 RbacAction = rbac_pb2.Action
 RbacRules = rbac_pb2.RBAC
+RedirectAction = route_components_pb2.RedirectAction
 Route = route_components_pb2.Route
+RouteMatch = route_components_pb2.RouteMatch
 RetryPolicy = route_components_pb2.RetryPolicy
 RouteConfiguration = route_pb2.RouteConfiguration
 Router = router_pb2.Router
 Secret = secret_pb2.Secret
 SdsSecretConfig = secret_pb2.SdsSecretConfig
+SetFilterState = set_filter_state.Config
 ServerNameInput = network_inputs_pb2.ServerNameInput
 StringMatcher = string_pb2.StringMatcher
 SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
@@ -104,6 +112,7 @@ SANITIZE_SET = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
 URI_SAN = SubjectAltNameMatcher.SanType.URI
 DNS_SAN = SubjectAltNameMatcher.SanType.DNS
 HTTP2 = http_type_pb2.HTTP2
+OVERWRITE = base_pb2.HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 DENY = RbacRules.Action.DENY
 ALLOW = RbacRules.Action.ALLOW
 

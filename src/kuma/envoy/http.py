@@ -62,14 +62,6 @@ def upstream_options(http2: bool) -> api.Message:
     return out
 
 
-def set_lifetimes(options: api.Message, idle: float) -> None:
-    """Idle timeout in seconds; connections and streams may last for ever."""
-    common = options.common_http_protocol_options
-    common.idle_timeout.CopyFrom(api.seconds(idle))
-    common.max_connection_duration.CopyFrom(api.seconds(0))
-    common.max_stream_duration.CopyFrom(api.seconds(0))
-
-
 def header_matcher(kind: str, name: str, value: str) -> api.Message:
     """A test of one header: `Exact`, `Prefix` or `RegularExpression` of its value, or that it is `Present` or `Absent`."""
     out = api.HeaderMatcher(name=name)

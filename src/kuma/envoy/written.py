@@ -12,7 +12,10 @@ from typing import Any
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from kuma.base import gotext
-from kuma.envoy import constraints
+from kuma.envoy import (
+    constraints,
+    set_filter_state,  # noqa: F401 - what users write may have its fields
+)
 
 _TYPE_NAME = re.compile(r"(?:envoy|xds|udpa)(?:\.[a-z][a-z0-9_]*)+(?:\.[A-Z][A-Za-z0-9_]*)+")
 _UNKNOWN_ENUM = re.compile(r"Invalid enum value (.*) for enum type (\S+)")

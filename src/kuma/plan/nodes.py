@@ -40,8 +40,8 @@ class Protocol(enum.Enum):
 class Stage(enum.IntEnum):
     """Where a filter stands in its chain; `compiler.render` sorts by it, equal stages keep their order."""
 
-    FACTS = 50
     AUTHORIZATION = 100
+    FACTS = 120
     LOG_FACTS = 150
     STATISTICS = 200
     FAULT = 300
@@ -139,6 +139,7 @@ class ClusterFacts:
 
     A destination is either `target`, the KRI of a MeshService or its like with the port as its section, or a
     `kuma.io/service` with, for a subset, further `tags`. `service` is what logs and certificates call it.
+    `is_external`: it is outside the mesh. `is_direct`: proxies dial it themselves, past the mesh.
     """
 
     mesh: str
@@ -148,13 +149,15 @@ class ClusterFacts:
     target: kri.Kri | None = None
     tags: tuple[tuple[str, str], ...] = ()
     upstream: Upstream | None = None
+    is_external: bool = False
+    is_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundFacts:
     """What decides about the listener before one destination; nothing in it is personal to a proxy.
 
-    `source_tags` is the header that tells the destination who calls, where some policy of the mesh asks for it.
+    `subset` is the part of the destination that it leads to, where it asks for tags beside the service. `source_tags` is the header that tells the destination who calls, where some policy of the mesh asks for it.
     """
 
     destination: ClusterFacts
@@ -164,6 +167,12 @@ class OutboundFacts:
     bind: bool
     ipv6: bool
     source_tags: str = ""
+    subset: ClusterFacts | None = None
+
+    @property
+    def default(self) -> ClusterFacts:
+        """Where it leads without any route."""
+        return self.subset or self.destination
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,3 +152,10 @@ def _messages() -> Iterator[Any]:
                 message = waiting.pop()
                 yield message
                 waiting.extend(message.nested_types)
+
+
+def test_fields_of_the_envoy_that_runs_are_known() -> None:
+    value = {"objectKey": "k", "formatString": {"textFormatSource": {"inlineString": "%REQUESTED_SERVER_NAME%"}}}
+    name = "envoy.extensions.filters.network.set_filter_state.v3.Config"
+    message = written.read(name, {"onDownstreamTlsHandshake": [value]})
+    assert message.on_downstream_tls_handshake[0].object_key == "k"

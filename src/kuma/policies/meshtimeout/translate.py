@@ -8,7 +8,7 @@ documentation, "MeshTimeout"; where a value goes, Envoy's API.
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshtimeout import model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import inbound_routes, policy, rules
 from kuma.resources import values
 
 ORDER = 1000
@@ -30,14 +30,10 @@ class MeshTimeout(policy.Policy):
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """The timeouts between the proxy and its application."""
-        conf = found.base.conf if found.base is not None else _SILENT
-        _set_cluster(node.cluster, conf, node.facts.protocol)
-        for chain in node.listener.chains:
-            _set_chain(chain, conf)
-            if chain.http is not None:
-                for host in chain.http.route_config.virtual_hosts:
-                    for route in host.routes:
-                        _set_route(route, conf)
+        if found.base is not None or found.is_empty:
+            _set_inbound(node, _conf(found.base))
+        confs = inbound_routes.client_confs(found, _times_requests)
+        inbound_routes.split(node, "mesh_timeout", confs, _shorten)
         nodes.add_authors(node.listener, found.origins)
         nodes.add_authors(node.cluster, found.origins)
 
@@ -71,6 +67,30 @@ def _http(conf: model.Conf) -> model.Http:
 
 def _duration(value: values.GoDuration | None, default: float) -> api.Message:
     return api.seconds(default) if value is None else api.nanoseconds(value.nanoseconds)
+
+
+def _set_inbound(node: nodes.InboundNode, conf: model.Conf) -> None:
+    _set_cluster(node.cluster, conf, node.facts.protocol)
+    for chain in node.listener.chains:
+        _set_chain(chain, conf)
+        if chain.http is not None:
+            for host in chain.http.route_config.virtual_hosts:
+                for route in host.routes:
+                    _set_route(route, conf)
+
+
+def _times_requests(conf: model.Conf) -> bool:
+    """Whether a conf has timeouts that one route can have and another not."""
+    return _http(conf).request_timeout is not None or _http(conf).stream_idle_timeout is not None
+
+
+def _shorten(route: api.Message, conf: model.Conf) -> None:
+    """A route of some clients: what is not said of them is as for everybody."""
+    http = _http(conf)
+    if http.request_timeout is not None:
+        route.route.timeout.CopyFrom(api.nanoseconds(http.request_timeout.nanoseconds))
+    if http.stream_idle_timeout is not None:
+        route.route.idle_timeout.CopyFrom(api.nanoseconds(http.stream_idle_timeout.nanoseconds))
 
 
 def _set_cluster(node: nodes.ClusterNode, conf: model.Conf, protocol: nodes.Protocol) -> None:
