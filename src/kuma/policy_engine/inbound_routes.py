@@ -33,12 +33,12 @@ def client_confs(found: rules.InboundRules, says: Callable[[Any], bool]) -> tupl
 
     `says`: whether a conf has anything to say of routes; rules of which it does not hold make none.
     """
-    spoken = [each for each in found.matched if _names_client(each.match) and says(each.conf)]
-    least_first = sorted(spoken, key=lambda each: _rank(each.match), reverse=True)
+    spoken = [(each.match, each.conf) for each in found.rules if each.match is not None and says(each.conf)]
+    by_rank = sorted(((match, conf) for match, conf in spoken if match.spiffe_id is not None), key=_rank_of)
     base = [found.base.conf] if found.base is not None and says(found.base.conf) else []
     out = []
-    for match in dict.fromkeys(sorted((each.match for each in spoken), key=_rank)):
-        wider = [each.conf for each in least_first if _includes(each.match, match)]
+    for match in dict.fromkeys(match for match, _ in by_rank):
+        wider = [conf for other, conf in sorted(by_rank, key=_rank_of, reverse=True) if _includes(other, match)]
         out.append(ClientConf(match, merge.merge_confs([*base, *wider])[0]))
     return tuple(out)
 
@@ -63,12 +63,9 @@ def split(
                 host.routes.extend(routes)
 
 
-def _names_client(match: targetref.Match) -> bool:
-    return match.spiffe_id is not None
-
-
-def _rank(match: targetref.Match) -> tuple[bool, bool, int]:
+def _rank_of(rule: tuple[targetref.Match, Any]) -> tuple[bool, bool, int]:
     """The place of a match: one client before many, a server name before none, longer prefixes first."""
+    match = rule[0]
     kind, value = _client(match)
     is_prefix = kind == "Prefix"
     return is_prefix, match.sni is None, -len(value) if is_prefix else 0
