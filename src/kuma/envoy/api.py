@@ -30,8 +30,8 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import string_pb2
-from envoy.type.v3 import percent_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
+from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2, duration_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
@@ -73,6 +73,7 @@ OmitHostMetadata = omit_host_metadata_config_pb2.OmitHostMetadataConfig
 PreviousHosts = previous_hosts_pb2.PreviousHostsPredicate
 PreviousPriorities = previous_priorities_config_pb2.PreviousPrioritiesConfig
 Permission = rbac_pb2.Permission
+Predicate = matcher_pb2.Matcher.MatcherList.Predicate
 Principal = rbac_pb2.Principal
 RbacAction = rbac_pb2.Action
 RbacRules = rbac_pb2.RBAC

@@ -1,11 +1,9 @@
-"""Who may pass: RBAC rules out of tags and SPIFFE IDs, shared by both generations of permissions.
+"""Who may pass: RBAC rules out of tags, and matchers that decide by tests of the client.
 
 A certificate carries one URI SAN per service and one per tag. Envoy's `authenticated` principal tries each SAN by
-itself; the `UriSanInput` of matchers joins them with commas (measured with Envoy 1.38), so an exact match there is
-written as an expression over one member of the list. Tags and SPIFFE IDs hold no comma, so members cannot be forged.
+itself. Source: Envoy's API, "RBAC".
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,33 +49,20 @@ def rules(policies: Mapping[str, Iterable[api.Message]], action: int = api.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTest:
-    """One match of a permission rule: SPIFFE ID (exact or as a prefix) and/or SNI, all that are given must hold."""
-
-    spiffe_exact: str = ""
-    spiffe_prefix: str = ""
-    sni: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """What happens to clients that pass any of the tests; `name` is shown in stats and logs."""
+    """What happens to clients that pass a test; `name` is shown in stats and logs."""
 
-    tests: tuple[ClientTest, ...]
+    predicate: api.Message
     name: str
     allow: bool
 
 
-def matcher(entries: Sequence[Entry], several_sans: bool) -> api.Message:
-    """A first-match list that ends in denial. `several_sans`: certificates of this mesh carry more than one URI."""
+def matcher(entries: Sequence[Entry]) -> api.Message:
+    """A first-match list that ends in denial."""
     out = api.Matcher()
     for entry in entries:
         one = out.matcher_list.matchers.add()
-        predicates = [_client(test, several_sans) for test in entry.tests]
-        if len(predicates) == 1:
-            one.predicate.CopyFrom(predicates[0])
-        else:
-            one.predicate.or_matcher.predicate.extend(predicates)
+        one.predicate.CopyFrom(entry.predicate)
         one.on_match.action.CopyFrom(_action(entry.name, entry.allow))
     out.on_no_match.action.CopyFrom(_action("default", False))
     return out
@@ -86,34 +71,3 @@ def matcher(entries: Sequence[Entry], several_sans: bool) -> api.Message:
 def _action(name: str, allow: bool) -> api.Message:
     decided = api.RbacAction(name=name, action=api.ALLOW if allow else api.DENY)
     return api.XdsTypedExtensionConfig(name="envoy.filters.rbac.action", typed_config=api.pack(decided))
-
-
-def _client(test: ClientTest, several_sans: bool) -> api.Message:
-    parts = []
-    if test.spiffe_exact or test.spiffe_prefix:
-        parts.append(_single("envoy.matching.inputs.uri_san", api.UriSanInput(), _uri(test, several_sans)))
-    if test.sni:
-        wanted = api.XdsStringMatcher(exact=test.sni)
-        parts.append(_single("envoy.matching.inputs.server_name", api.ServerNameInput(), wanted))
-    if len(parts) == 1:
-        return parts[0]
-    out = api.Matcher.MatcherList.Predicate()
-    out.and_matcher.predicate.extend(parts)
-    return out
-
-
-def _single(name: str, source: api.Message, wanted: api.Message) -> api.Message:
-    out = api.Matcher.MatcherList.Predicate()
-    out.single_predicate.input.CopyFrom(api.XdsTypedExtensionConfig(name=name, typed_config=api.pack(source)))
-    out.single_predicate.value_match.CopyFrom(wanted)
-    return out
-
-
-def _uri(test: ClientTest, several_sans: bool) -> api.Message:
-    if not several_sans:
-        exact = test.spiffe_exact
-        return api.XdsStringMatcher(exact=exact) if exact else api.XdsStringMatcher(prefix=test.spiffe_prefix)
-    text = re.escape(test.spiffe_exact) if test.spiffe_exact else re.escape(test.spiffe_prefix) + "[^,]*"
-    expression = api.XdsRegexMatcher(regex=rf"(.*,)?{text}(,.*)?")
-    expression.google_re2.SetInParent()
-    return api.XdsStringMatcher(safe_regex=expression)

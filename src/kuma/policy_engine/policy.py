@@ -24,13 +24,12 @@ from kuma.resources import resource as res
 class Context:
     """The few facts of mesh and proxy that translations need.
 
-    `mtls`: the mesh has mutual TLS. `several_sans`: certificates carry more than one URI. `zone` is where the proxy
-    lives, `own` what the policy's `personal` returned. `default_mode` is the mode of the mesh's mutual TLS backend.
+    `mtls`: the mesh has mutual TLS, `permissive`: its inbounds take plaintext, too. `zone` is where the proxy lives,
+    `own` what the policy's `personal` returned.
     """
 
     mesh: str
     mtls: bool
-    several_sans: bool = True
     zone: str = ""
     unified: bool = False
     ipv6: bool = True

@@ -5,13 +5,13 @@ filter. Without any permission everybody is refused (Kuma's documentation, "Mesh
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from kuma.base import labels
 from kuma.envoy import api, names, rbac
 from kuma.plan import nodes
 from kuma.policies.meshtrafficpermission import model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import clients, policy, rules
+from kuma.resources import targetref
 
 ORDER = 1100
 
@@ -50,10 +50,10 @@ def _has_rbac(chain: nodes.ChainNode) -> bool:
 
 def _filled(message: api.Message, found: rules.InboundRules, context: policy.Context) -> api.Message:
     if found.rules:
-        message.matcher.CopyFrom(rbac.matcher(_entries(found.rules), context.several_sans))
-        shadows = _shadow_entries(found.rules)
+        message.matcher.CopyFrom(rbac.matcher(_entries(found.rules, context.mesh)))
+        shadows = _shadow_entries(found.rules, context.mesh)
         if shadows:
-            message.shadow_matcher.CopyFrom(rbac.matcher(shadows, context.several_sans))
+            message.shadow_matcher.CopyFrom(rbac.matcher(shadows))
         return message
     permitted, shadowed = _principals(found.clients, context.mesh)
     message.rules.CopyFrom(rbac.rules({"MeshTrafficPermission": permitted} if permitted else {}))
@@ -62,16 +62,16 @@ def _filled(message: api.Message, found: rules.InboundRules, context: policy.Con
     return message
 
 
-def _principals(clients: Sequence[rules.SubsetRule], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
+def _principals(said: Sequence[rules.SubsetRule], mesh: str) -> tuple[list[api.Message], list[api.Message]]:
     """Clients that may pass, and those of them that a shadow rule would refuse.
 
     The first rule that fits a client decides. RBAC tries all its principals, so each permission leaves out the
     clients that an earlier refusal fits; a rule that an earlier one covers says nothing and is dropped.
     """
     permitted, shadowed = [], []
-    for at, rule in enumerate(clients):
+    for at, rule in enumerate(said):
         action = rule.merged.conf.action
-        earlier = clients[:at]
+        earlier = said[:at]
         if action == model.Action.DENY or any(set(each.subset) <= set(rule.subset) for each in earlier):
             continue
         refusals = [
@@ -126,38 +126,27 @@ def _are_apart(one: rules.Subset, other: rules.Subset) -> bool:
     return contradicted or bool(service and its and service != its)
 
 
-def _entries(said: Sequence[rules.InboundRule]) -> list[rbac.Entry]:
+def _entries(said: Sequence[rules.InboundRule], mesh: str) -> list[rbac.Entry]:
     """All refusals of all policies first, then all permissions; each entry is named after its policy."""
     out = []
     by_merit = tuple(reversed(said))
     for rule in by_merit:
         if rule.conf.deny:
-            out.append(rbac.Entry(_tests(rule.conf.deny), rule.origin.kri, allow=False))
+            out.append(_entry(rule, rule.conf.deny, mesh, allow=False))
     for rule in by_merit:
-        for matches in (rule.conf.allow, rule.conf.allow_with_shadow_deny):
-            if matches:
-                out.append(rbac.Entry(_tests(matches), rule.origin.kri, allow=True))
+        permitted = (*rule.conf.allow, *rule.conf.allow_with_shadow_deny)
+        if permitted:
+            out.append(_entry(rule, permitted, mesh, allow=True))
     return out
 
 
-def _shadow_entries(said: Sequence[rules.InboundRule]) -> list[rbac.Entry]:
+def _shadow_entries(said: Sequence[rules.InboundRule], mesh: str) -> list[rbac.Entry]:
     return [
-        rbac.Entry(_tests(rule.conf.allow_with_shadow_deny), rule.origin.kri, allow=False)
+        _entry(rule, rule.conf.allow_with_shadow_deny, mesh, allow=False)
         for rule in reversed(said)
         if rule.conf.allow_with_shadow_deny
     ]
 
 
-def _tests(matches: Sequence[Any]) -> tuple[rbac.ClientTest, ...]:
-    out = []
-    for match in matches:
-        spiffe = match.spiffe_id
-        is_prefix = spiffe is not None and str(getattr(spiffe.type, "value", spiffe.type)) == "Prefix"
-        out.append(
-            rbac.ClientTest(
-                spiffe_exact=spiffe.value if spiffe is not None and not is_prefix else "",
-                spiffe_prefix=spiffe.value if spiffe is not None and is_prefix else "",
-                sni=match.sni.value if match.sni is not None else "",
-            )
-        )
-    return tuple(out)
+def _entry(rule: rules.InboundRule, matches: Sequence[targetref.Match], mesh: str, *, allow: bool) -> rbac.Entry:
+    return rbac.Entry(clients.any_of([clients.predicate(each, mesh) for each in matches]), rule.origin.kri, allow)
