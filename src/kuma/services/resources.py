@@ -125,7 +125,7 @@ class ResourceManager:
         if user is not None:
             self._access.require_resource(user, kind)
         self._require_workload_label(desired)
-        outcome = await self.write(desired)
+        outcome = await self._write(desired, overtakes=user is None)
         return dataclasses.replace(outcome, warnings=(*unknown.warnings(kind, parsed), *_warnings(outcome.resource)))
 
     def _meta_violations(
@@ -157,16 +157,20 @@ class ResourceManager:
         if problem:
             raise errors.BadRequest(f"bad request: {problem}")
 
-    async def write(self, desired: AnyResource) -> PutOutcome:
+    async def _write(self, desired: AnyResource, *, overtakes: bool) -> PutOutcome:
         """Labels, checks against other resources, and stores a resource that is valid in itself.
 
-        Writers do not lock each other out: where somebody else was faster, the steps are repeated on what is there.
+        Of two users who write at once one wins: the other gets Conflict or AlreadyExists, because what it was to replace
+        is not there any more. Another status is no reason; then, and always for who `overtakes`, the steps are repeated.
         """
+        before = await self._find(desired.key)
         for _ in range(_ATTEMPTS - 1):
             try:
                 return await self._write_once(desired)
             except (errors.Conflict, errors.AlreadyExists):
-                continue
+                now = await self._find(desired.key)
+                if not overtakes and not _says_same(before, now):
+                    raise
         return await self._write_once(desired)
 
     async def _write_once(self, desired: AnyResource) -> PutOutcome:
@@ -278,3 +282,10 @@ def _sni_warnings(resource: AnyResource) -> Iterator[str]:
                 f"Invalid {resource.kind.name} SNI (port {gotext.quote(section)}): {'; '.join(problems)}. "
                 "This is deprecated."
             )
+
+
+def _says_same(before: AnyResource | None, now: AnyResource | None) -> bool:
+    """Whether users see the same resource, its status aside."""
+    if before is None or now is None:
+        return before is now
+    return before.spec == now.spec and before.meta.labels == now.meta.labels
