@@ -25,8 +25,8 @@ def inbound(
     ).meshes["m"]
     subject = proxy.facts_of(picture.dataplanes["d"], {})
     facts = next(iter(inbounds.facts(subject)))
-    node = inbounds.node(picture, subject, facts)
     found = _match(speaker, policies, subject).inbound(facts.address, facts.port)
+    node = inbounds.node(picture, subject, facts, plaintext=speaker.takes_plaintext(found, False))
     speaker.inbound(found, node, policy.Context("m", mtls=mtls))
     return node
 

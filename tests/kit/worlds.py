@@ -83,6 +83,8 @@ def a_permission(name: str, *entries: tuple[Mapping[str, str], str], target: Any
 
 def world(resources: Iterable[res.Resource[Any]]) -> view.WorldView:
     """The picture of some resources; meshes must come first."""
-    empty = view.WorldView(frozenset(policy.kind.name for policy in POLICIES))
-    made, _ = empty.advance(view.Edit(each) for each in resources)
+    held = list(resources)
+    others = {each.kind.name for each in held if each.kind.policy is not None}
+    empty = view.WorldView(frozenset(policy.kind.name for policy in POLICIES) | others)
+    made, _ = empty.advance(view.Edit(each) for each in held)
     return made

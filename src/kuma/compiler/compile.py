@@ -123,15 +123,18 @@ class Compiler:
         if picture.backend is not None and identity is None:
             raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
         plan = nodes.ProxyPlan(subject)
+        strict = False
         for facts in inbounds.facts(subject):
-            node = inbounds.node(picture, subject, facts)
+            plaintext = _takes_plaintext(picture, said, facts)
+            strict = strict or not plaintext
+            node = inbounds.node(picture, subject, facts, plaintext=plaintext)
             for voice in said.voices:
                 found = voice.found.inbound(facts.address, facts.port)
                 voice.speaker.inbound(found, node, voice.context)
             plan.inbounds.append(node)
         for made, behind in (
             admin.admin_nodes(subject, admin_certificate),
-            transparent.passthrough_nodes(picture, subject),
+            transparent.passthrough_nodes(picture, subject, strict=strict),
         ):
             plan.listeners += made
             plan.clusters += behind
@@ -197,6 +200,14 @@ class Compiler:
         services = frozenset(each.service for each in reached if each.target is None)
         targets = frozenset(each.target for each in reached if each.target is not None)
         return Shape(kept, built, services, targets)
+
+
+def _takes_plaintext(picture: view.MeshView, said: matched.Matched, inbound: nodes.InboundFacts) -> bool:
+    """Whether an inbound takes plaintext: where nothing else is spoken, or beside mutual TLS."""
+    out = picture.is_permissive
+    for voice in said.voices:
+        out = voice.speaker.takes_plaintext(voice.found.inbound(inbound.address, inbound.port), out)
+    return out or picture.backend is None
 
 
 def _is_same(old: Mapping[str, xds.Rendered], new: Mapping[str, xds.Rendered]) -> bool:

@@ -44,11 +44,13 @@ def facts(subject: proxy.ProxyFacts) -> Iterable[nodes.InboundFacts]:
         )
 
 
-def node(picture: view.MeshView, subject: proxy.ProxyFacts, inbound: nodes.InboundFacts) -> nodes.InboundNode:
-    """The skeleton of one inbound, before any policy."""
+def node(
+    picture: view.MeshView, subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, *, plaintext: bool = False
+) -> nodes.InboundNode:
+    """The skeleton of one inbound, before any policy. `plaintext`: it is taken, beside mutual TLS where that is on."""
     unified = is_unified(picture, subject)
     cluster = _cluster(subject, inbound, unified)
-    listener = _listener(picture, subject, inbound, cluster.name, unified)
+    listener = _listener(picture, subject, inbound, cluster.name, unified=unified, plaintext=plaintext)
     author = res.ref_to(subject.resource)
     nodes.add_authors(cluster, [author])
     nodes.add_authors(listener, [author, res.ref_to(picture.resource)])
@@ -81,7 +83,9 @@ def _listener(
     subject: proxy.ProxyFacts,
     inbound: nodes.InboundFacts,
     cluster: str,
+    *,
     unified: bool,
+    plaintext: bool,
 ) -> nodes.ListenerNode:
     name = names.inbound_listener(inbound.address, inbound.port, inbound.section, unified)
     message = listeners.tcp_listener(name, inbound.address, inbound.port, api.INBOUND)
@@ -103,7 +107,7 @@ def _listener(
 
     if picture.backend is None:
         out.chains.append(chain(secured=False))
-    elif not picture.is_permissive:
+    elif not plaintext:
         out.chains.append(chain(secured=True))
     else:
         listeners.add_tls_inspector(message)

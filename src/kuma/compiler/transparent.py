@@ -14,9 +14,12 @@ _FAMILIES = (("ipv4", "0.0.0.0", "127.0.0.6"), ("ipv6", "::", "::6"))
 
 
 def passthrough_nodes(
-    picture: view.MeshView, subject: proxy.ProxyFacts
+    picture: view.MeshView, subject: proxy.ProxyFacts, *, strict: bool
 ) -> tuple[list[nodes.ListenerNode], list[nodes.ClusterNode]]:
-    """Passthrough in both directions; nothing where traffic is not redirected or outbounds are bound."""
+    """Passthrough in both directions; nothing where traffic is not redirected or outbounds are bound.
+
+    `strict`: some inbound takes mutual TLS alone.
+    """
     redirect = subject.redirect
     if not redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS):
         return [], []
@@ -30,7 +33,7 @@ def passthrough_nodes(
             behind.append(nodes.ClusterNode(outbound, clusters.cluster(outbound, "ORIGINAL_DST")))
         if redirect.inbound_port:
             inbound = names.passthrough("inbound", family, unified)
-            chains = _inbound_chains(picture, subject, inbound)
+            chains = _inbound_chains(subject, inbound, strict=strict)
             listener = _listener(inbound, any_address, redirect.inbound_port, api.INBOUND, chains, unified)
             if subject.has(proxy.REUSE_PORT):
                 listener.message.enable_reuse_port.value = True
@@ -74,9 +77,8 @@ def _chain(cluster: str, stat: str = "", port: int = 0) -> nodes.ChainNode:
     )
 
 
-def _inbound_chains(picture: view.MeshView, subject: proxy.ProxyFacts, name: str) -> list[nodes.ChainNode]:
+def _inbound_chains(subject: proxy.ProxyFacts, name: str, *, strict: bool) -> list[nodes.ChainNode]:
     """Under strict mutual TLS only the ports of inbounds are let through, so that nothing bypasses it."""
-    strict = picture.backend is not None and not picture.is_permissive
     networking = subject.spec.networking
     ports = sorted({each.port for each in networking.inbound}) if networking else []
     if not (subject.has(proxy.STRICT_INBOUND_PORTS) and strict and ports):

@@ -91,6 +91,7 @@ StringMatcher = string_pb2.StringMatcher
 SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
 TcpProxy = tcp_proxy_pb2.TcpProxy
 TlsInspector = tls_inspector_pb2.TlsInspector
+TlsParameters = common_pb2.TlsParameters
 TransportSocket = base_pb2.TransportSocket
 TypedExtensionConfig = extension_pb2.TypedExtensionConfig
 UpstreamTlsContext = tls_pb2.UpstreamTlsContext

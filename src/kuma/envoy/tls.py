@@ -11,6 +11,7 @@ from kuma.envoy import api
 SOCKET = "envoy.transport_sockets.tls"
 ALPN = "kuma"
 """Protocol that tells mesh traffic from the application's own TLS."""
+_VERSIONS = {f"TLS1{minor}": api.TlsParameters.TlsProtocol.Value(f"TLSv1_{minor}") for minor in range(4)}
 
 
 def _sds(name: str) -> api.Message:
@@ -55,6 +56,15 @@ def upstream(identity: str, roots: str, sni: str, *, exact: Sequence[str] = (), 
         sans.append(_san(api.URI_SAN, prefix=prefix))
     _mesh_context(out.common_tls_context, identity, roots, sans)
     return out
+
+
+def restrict(context: api.Message, *, lowest: str = "", highest: str = "", ciphers: Sequence[str] = ()) -> None:
+    """Narrows a context to versions of TLS (`TLS10` to `TLS13`, `TLSAuto` or empty: Envoy's choice) and to ciphers."""
+    narrowed = context.common_tls_context.tls_params
+    narrowed.SetInParent()
+    narrowed.cipher_suites.extend(ciphers)
+    narrowed.tls_minimum_protocol_version = _VERSIONS.get(lowest, 0)
+    narrowed.tls_maximum_protocol_version = _VERSIONS.get(highest, 0)
 
 
 def admin_downstream(certificate: bytes, key: bytes, ca: bytes) -> api.Message:

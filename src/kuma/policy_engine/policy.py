@@ -15,7 +15,7 @@ from typing import Any
 from kuma.base import kri
 from kuma.envoy import api
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, rules, surroundings
+from kuma.policy_engine import matcher, modifications, rules, surroundings
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 
@@ -81,6 +81,10 @@ class Policy:
         """What of the proxy itself goes into its nodes; proxies of another value share none of them."""
         return None
 
+    def takes_plaintext(self, found: rules.InboundRules, otherwise: bool) -> bool:
+        """Whether an inbound takes plaintext beside mutual TLS; asked before it is built, `otherwise` is the mesh's way."""
+        return otherwise
+
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: Context) -> None:
         """Edits an inbound."""
 
@@ -99,9 +103,9 @@ class Policy:
     def proxy(self, found: rules.ProxyRules, plan: nodes.ProxyPlan, context: Context) -> None:
         """Edits, or adds to, what is personal to a proxy; its inbounds have been edited already."""
 
-    def patch(self, conf: Conf, kind: str, message: api.Message, origin: str) -> api.Message | None:
-        """The last word on one Envoy resource of a type: `message`, edited or not; None removes it."""
-        return message
+    def patch(self, conf: Conf, kind: str, message: api.Message, origin: str) -> modifications.Modified:
+        """The last word on one Envoy resource of a type: a changed copy or `message` itself, nothing to remove it."""
+        return modifications.Modified(message)
 
 
 def overrides(policy: Policy, hook: str) -> bool:
