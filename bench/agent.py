@@ -40,7 +40,7 @@ class OneMesh:
         return codec.decode(mesh.KIND, {"type": "Mesh", "name": "default"})
 
 
-async def goodbye(key: res.Key, credential: str) -> None:
+async def goodbye(key: res.Key, credential: str, definition: str = "") -> None:
     """Nothing is registered here."""
 
 

@@ -17,7 +17,7 @@ def config(tmp_path: Path) -> str:
 
 def test_a_strict_start_refuses_what_no_setting_has(config: str) -> None:
     done = testing.CliRunner().invoke(
-        main.main, ["run", "--strict-config", "-c", config], env={"KUMA_STORE_TYP": "memory"}
+        main.main, ["run", "--strict-config", "-c", config], env={"KUMA_STORE_TYP": "memory", "KUMA_CORPUS": None}
     )
     assert done.exit_code == 1
     assert done.output.splitlines() == [
