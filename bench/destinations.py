@@ -63,7 +63,9 @@ class World:
     async def round(self) -> float:
         """Seconds to draft what is due; it is stored and comes back as a change afterwards."""
         begin = time.process_time()
-        drafts = self.drafting.drafts(self.picture.take_due(), datetime(2026, 1, 1, tzinfo=UTC))
+        due = self.picture.take_due()
+        self.drafting.note_addresses(due.services)
+        drafts = self.drafting.drafts(due, datetime(2026, 1, 1, tzinfo=UTC))
         took = time.process_time() - begin
         for key, draft in drafts.items():
             stored = self.picture.stored(key)

@@ -108,6 +108,14 @@ class Drafting:
         self._each("workload_status_updater", made, self._counted)
         return {**services, **made, **self._legacy(due)}
 
+    def note_addresses(self, keys: Iterable[res.Key]) -> None:
+        """Notes the addresses that stored services have, before the first new one is given."""
+        for key in keys:
+            stored = self._picture.stored(key)
+            address = virtual_addresses.vip_of(stored) if stored is not None else ""
+            if address:
+                self._pools[key.kind].hold(key, address)
+
     def _begun(self, keys: Iterable[res.Key]) -> Drafts:
         """What is stored, of meshes that exist, in the order in which addresses are given out."""
         wanted = [key for key in keys if key.kind in self._offered and self._mesh(key.mesh) is not None]
@@ -168,11 +176,6 @@ class Drafting:
         return multizone.with_matches(draft, self._picture.behind(draft))
 
     def _number(self, drafts: Drafts) -> None:
-        """Addresses that are there are noted before the first new one is given."""
-        for key, draft in drafts.items():
-            address = virtual_addresses.vip_of(draft) if draft is not None else ""
-            if address:
-                self._pools[key.kind].hold(key, address)
         for key, draft in drafts.items():
             if draft is None or virtual_addresses.vip_of(draft):
                 continue

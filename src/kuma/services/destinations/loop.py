@@ -27,8 +27,11 @@ AnyResource = res.Resource[Any]
 
 _LOG = structlog.get_logger("destinations")
 
-_REST = 4
-"""A round is followed by this many times its own duration without one."""
+_REST = 2
+"""A round is followed by this many times its own duration without one, but no longer than a second."""
+
+_SLICE = 50
+"""Resources that are read or drafted without a pause: other tasks have their turn in between."""
 
 _TOGETHER = 64
 """Writes that are under way at once: stores commit together what comes together."""
@@ -86,7 +89,7 @@ class DestinationLoop:
         while True:
             await self._load()
             before = self._store.revision()
-            await self._write(self._round(everything=True))
+            await self._round(everything=True)
             if self._store.revision() == before:
                 return
 
@@ -95,8 +98,10 @@ class DestinationLoop:
         revision = self._store.revision()
         self._begin()
         for kind in self._kinds:
-            for each in await self._store.list(kind):
+            for index, each in enumerate(await self._store.list(kind)):
                 self._take(protocol.Op.CREATED, each)
+                if index % _SLICE == _SLICE - 1:
+                    await asyncio.sleep(0)
         self._wake.set()
         return revision
 
@@ -131,10 +136,7 @@ class DestinationLoop:
                     await self._wake.wait()
             await asyncio.sleep(pause or self._gather)
             self._wake.clear()
-            began = now()
-            drafts = self._round()
-            pause = max(self._gather, _REST * (now() - began))
-            await self._write(drafts)
+            pause = max(self._gather, min(_REST * await self._round(), 1.0))
             if self._picture.due:
                 self._wake.set()
 
@@ -145,26 +147,34 @@ class DestinationLoop:
         dates += [(end - wall).total_seconds() for end in self._drafting.waning.values()]
         return min(max(min(dates, default=_LONGEST_WAIT), 0.0), _LONGEST_WAIT)
 
-    def _round(self, *, everything: bool = False) -> list[tuple[res.Key, AnyResource | None]]:
-        """Drafts that differ from what is stored; counts alone only when they have settled, or with `everything`."""
-        due = self._picture.take_due()
-        now, wall = asyncio.get_running_loop().time(), self._clock()
-        settled = {key for key, date in self._put_off.items() if date <= now}
+    async def _round(self, *, everything: bool = False) -> float:
+        """Writes what is due; the seconds that drafting took. Counts alone wait to settle, unless `everything` is due."""
+        now, wall = asyncio.get_running_loop().time, self._clock()
+        due, busy = self._picture.take_due(), 0.0
+        settled = {key for key, date in self._put_off.items() if date <= now()}
         for key in settled:
             del self._put_off[key]
             due.add(key)
         due.services.update(key for key, end in self._drafting.waning.items() if end <= wall)
-        found = []
-        for key, draft in self._drafting.drafts(due, wall).items():
-            stored = self._picture.stored(key)
-            if _are_equal(stored, draft):
-                self._put_off.pop(key, None)
-            elif not everything and key not in settled and _differ_in_counts(stored, draft):
-                self._put_off.setdefault(key, now + self._settle)
-            else:
-                self._put_off.pop(key, None)
-                found.append((key, draft))
-        return found
+        self._drafting.note_addresses(due.services)
+        for some in due.slices(_SLICE):
+            began = now()
+            drafts = self._drafting.drafts(some, wall)
+            found = [each for each in drafts.items() if self._is_due(*each, at_once=everything or each[0] in settled)]
+            busy += now() - began
+            await self._write(found)
+            await asyncio.sleep(0)
+        return busy
+
+    def _is_due(self, key: res.Key, draft: AnyResource | None, *, at_once: bool) -> bool:
+        """Whether a draft is to be written now."""
+        stored = self._picture.stored(key)
+        is_late = not _are_equal(stored, draft) and not at_once and _differ_in_counts(stored, draft)
+        if is_late:
+            self._put_off.setdefault(key, asyncio.get_running_loop().time() + self._settle)
+            return False
+        self._put_off.pop(key, None)
+        return not _are_equal(stored, draft)
 
     async def _write(self, drafts: Iterable[tuple[res.Key, AnyResource | None]]) -> None:
         for some in _batches(drafts, _TOGETHER):

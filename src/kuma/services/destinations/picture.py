@@ -96,6 +96,15 @@ class Due:
         else:
             (self.workloads if key.kind == WORKLOAD else self.services).add(key)
 
+    def slices(self, size: int) -> Iterator["Due"]:
+        """The same in pieces of at most `size` resources, sorted; all legacy addresses in the last one."""
+        for keys in _pieces(self.services, size):
+            yield Due(services=keys)
+        for keys in _pieces(self.workloads, size):
+            yield Due(workloads=keys)
+        if self.legacy or self.tables:
+            yield Due(legacy=self.legacy, tables=self.tables)
+
     def __bool__(self) -> bool:
         return bool(self.services or self.workloads or self.legacy or self.tables)
 
@@ -344,6 +353,11 @@ class Picture:
         named = self._of(resource).named.setdefault(resource.kind.name, {})
         _keep(named, resource.meta.name, None if is_gone else resource)
         self.due.legacy.update(self._meshes if resource.kind.name == "MeshGateway" else [resource.meta.mesh])
+
+
+def _pieces(keys: set[res.Key], size: int) -> Iterator[set[res.Key]]:
+    ordered = sorted(keys)
+    return (set(ordered[start : start + size]) for start in range(0, len(ordered), size))
 
 
 def _keep(known: dict[K, V], key: K, value: V | None) -> None:

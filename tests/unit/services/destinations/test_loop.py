@@ -12,6 +12,7 @@ import pytest
 from kuma.base import errors
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
+from kuma.resources.kinds import meshservice, statuses
 from kuma.services import role as roles
 from kuma.services.destinations import generation, legacy_vips, loop, picture, standing
 from kuma.store import protocol
@@ -77,6 +78,17 @@ async def test_addresses_follow_the_order_of_names_and_outlive_a_restart() -> No
     await zone.add(kit.proxy("0", kit.inbound("d")))
     await zone.write()
     assert [await vip_of(zone, name) for name in "acd"] == ["241.0.0.0", "241.0.0.2", "241.0.0.1"]
+
+
+async def test_many_services_are_numbered_in_the_order_of_their_names() -> None:
+    """More than are drafted at once; an address that somebody has is not given again, wherever its owner comes."""
+    names = [f"svc-{number:03}" for number in range(120)]
+    held = kit.service({}, "zzz")
+    held = replace(held, status=meshservice.MeshServiceStatus(vips=(statuses.Vip("241.0.0.5"),)))
+    zone = await kit.Zone().prepare(held, *(kit.proxy(name, kit.inbound(name)) for name in names))
+    await zone.write()
+    given = [int((await vip_of(zone, name)).rpartition(".")[2]) for name in names]
+    assert given == [number for number in range(121) if number != 5]
 
 
 @pytest.mark.parametrize(
