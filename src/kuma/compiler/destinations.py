@@ -7,11 +7,13 @@ MeshService and its like carry the KRI of their port, spelled in the older way w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kuma.base import kri, labels
 from kuma.compiler import credentials
 from kuma.envoy import names
 from kuma.mesh import destinations as mesh
 from kuma.mesh import endpoints, view
 from kuma.plan import nodes
+from kuma.policy_engine import backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +25,30 @@ class Clients:
     shown: credentials.Credentials | None
 
     def of_service(self, service: str, tags: Mapping[str, str] | None = None) -> nodes.ClusterFacts:
-        """The cluster of a `kuma.io/service`, or of those of its endpoints that carry `tags`."""
-        mesh = self.picture.name
+        """The cluster of a `kuma.io/service`, or of those of its endpoints that carry `tags`.
+
+        What is outside the mesh is dialled without the mesh's TLS, or through an egress, which proves to be one.
+        """
+        own = self.picture.name
+        known = self.picture.endpoints.of(service)
+        server = mesh.EGRESS_SERVICE if known.is_external else service
         upstream = None
-        if self.shown is not None and self.picture.speaks_tls(service):
+        if self.shown is not None and not known.is_direct and self.picture.speaks_tls(service):
             upstream = nodes.Upstream(
-                names.service_sni(service, mesh, tags),
+                names.service_sni(service, own, tags),
                 self.shown.identity,
                 self.shown.roots,
-                exact=(names.spiffe_id(mesh, service),),
+                exact=(names.spiffe_id(own, server),),
             )
         return nodes.ClusterFacts(
-            mesh=mesh,
+            mesh=own,
             name=names.service_cluster(service, tags or {}),
             service=service,
-            protocol=nodes.Protocol.named(self.picture.endpoints.of(service).protocol),
+            protocol=nodes.Protocol.named(known.protocol),
             tags=tuple(sorted((tags or {}).items())),
             upstream=upstream,
+            is_external=known.is_external,
+            is_direct=known.is_direct,
         )
 
     def of_destination(self, found: mesh.Destination) -> nodes.ClusterFacts:
@@ -57,7 +66,22 @@ class Clients:
             protocol=nodes.Protocol.named(found.protocol),
             target=found.kri,
             upstream=upstream,
+            is_external=found.is_external,
         )
+
+    def of_backend(self, ref: backends.BackendRef, origin: kri.Kri) -> nodes.ClusterFacts | None:
+        """The cluster of a backend in a policy with this KRI; None where it means no destination.
+
+        Without a port, section or labels a MeshService means a `kuma.io/service`, as it did before it was a resource.
+        """
+        tagged = ref.kind == "MeshService" and not (ref.port or ref.section_name or ref.labels)
+        if ref.kind == "MeshServiceSubset" or tagged:
+            tags = {key: value for key, value in (ref.tags or {}).items() if key != labels.SERVICE_TAG}
+            return self.of_service(ref.name, tags)
+        section = ref.section_name or (str(ref.port) if ref.port else "")
+        pairs = tuple(sorted((ref.labels or {}).items()))
+        found = self.picture.destinations.one(mesh.Reference(ref.kind, ref.name, ref.namespace, pairs, section), origin)
+        return self.of_destination(found) if found is not None else None
 
     def endpoints(self, facts: nodes.ClusterFacts) -> endpoints.Service:
         """Who answers for a destination."""

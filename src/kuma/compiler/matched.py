@@ -11,7 +11,7 @@ from typing import Any
 from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, policy, rules, surroundings
+from kuma.policy_engine import matcher, policy, routing, rules, surroundings
 
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
@@ -28,7 +28,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """All kinds in the order of their edits; `shared` are those that have a word on outbounds.
+    """All kinds in the order of their edits; `shared` are those that edit outbounds, `routers` say where these lead.
 
     `context_key` is equal for proxies to which the shared voices speak in equal contexts; with an equal `shared_key`
     they say the same, too. That key compares resources by identity: it is good for as long as this object lives.
@@ -36,6 +36,7 @@ class Matched:
 
     voices: tuple[Voice, ...]
     shared: tuple[Voice, ...]
+    routers: tuple[tuple[routing.Router, rules.ProxyRules], ...]
     context_key: Hashable
     shared_key: Hashable
     around: surroundings.Surroundings
@@ -75,9 +76,11 @@ class Matcher:
             own = each.personal(found, subject) if found.policies else None
             voices.append(Voice(each, found, context if own is None else replace(context, own=own)))
         shared = tuple(voice for voice in voices if self._has_shared[id(voice.speaker)])
+        routers = tuple((each.speaker, each.found) for each in voices if isinstance(each.speaker, routing.Router))
         contexts = (context, *(each.context.own for each in shared))
-        said = tuple(tuple(map(id, each.found.policies)) for each in shared)
-        return Matched(tuple(voices), shared, contexts, (contexts, id(around), said), around)
+        heard = (*(found for _, found in routers), *(each.found for each in shared))
+        said = tuple(tuple(map(id, each.policies)) for each in heard)
+        return Matched(tuple(voices), shared, routers, contexts, (contexts, id(around), said), around)
 
     def surroundings(self, picture: view.MeshView) -> surroundings.Surroundings:
         """What targetRefs may lead over in this mesh; the same object while none of it changes."""

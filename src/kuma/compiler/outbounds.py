@@ -28,8 +28,11 @@ def facts(subject: proxy.ProxyFacts, clients: destinations.Clients) -> tuple[nod
     bind = not subject.redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS)
     out = []
     for each in listed(clients.picture, subject):
+        subset = None
         if each.destination is None:
             destination = clients.of_service(each.service)
+            if each.tags:
+                subset = clients.of_service(each.service, dict(each.tags))
         else:
             found = clients.picture.destinations.of(each.destination)
             if found is None:
@@ -37,7 +40,13 @@ def facts(subject: proxy.ProxyFacts, clients: destinations.Clients) -> tuple[nod
             destination = clients.of_destination(found)
         out.append(
             nodes.OutboundFacts(
-                destination, each.address, each.port, unified=clients.unified, bind=bind, ipv6=subject.ipv6
+                destination,
+                each.address,
+                each.port,
+                unified=clients.unified,
+                bind=bind,
+                ipv6=subject.ipv6,
+                subset=subset,
             )
         )
     return tuple(out)
@@ -57,12 +66,13 @@ def node(
         if outbound.unified:
             message.stat_prefix = name
     else:
-        listeners.set_tags(message, {labels.SERVICE_TAG: destination.service})
+        listeners.set_tags(message, {**dict(outbound.default.tags), labels.SERVICE_TAG: destination.service})
     listener = nodes.ListenerNode(name, message, origin=ORIGIN)
     nodes.add_authors(listener, [res.ref_to(picture.resource), *(who for each in routes for who in each.origins)])
     stat = names.sanitize_stat(destination.name)
     if any(each.message is None for each in routes):
-        listener.chains.append(nodes.ChainNode(tcp=_tcp_proxy(stat, routes)))
+        splits = [split for each in routes for split in each.splits]
+        listener.chains.append(nodes.ChainNode(tcp=_tcp_proxy(stat, splits) if splits else None))
         return nodes.OutboundNode(outbound, listener)
     manager = http.connection_manager(stat, ipv6=outbound.ipv6)
     manager.normalize_path.value = True
@@ -89,9 +99,8 @@ def listener_name(outbound: nodes.OutboundFacts) -> str:
     return names.outbound_listener(outbound.address, outbound.port)
 
 
-def _tcp_proxy(stat: str, routes: Sequence[nodes.RouteFacts]) -> api.Message:
+def _tcp_proxy(stat: str, splits: Sequence[nodes.Split]) -> api.Message:
     out = api.TcpProxy(stat_prefix=stat)
-    splits = [split for each in routes for split in each.splits]
     if len(splits) == 1:
         out.cluster = splits[0].cluster.name
     else:

@@ -3,39 +3,47 @@
 Source: Kuma's documentation, "MeshHTTPRoute" and "MeshTCPRoute": without any rule there is a route that takes all.
 """
 
-from kuma.compiler import destinations, matched
-from kuma.envoy import api, http
-from kuma.plan import nodes
+from collections.abc import Hashable
 
-Routes = tuple[nodes.RouteFacts, ...]
+from kuma.compiler import destinations, matched
+from kuma.plan import nodes
+from kuma.policy_engine import routing, rules
 
 LARGEST_TABLE = 4096
-"""Default routes that are kept: those of outbounds that are gone must not stay for ever."""
+"""Outbounds whose routes are kept: those of outbounds that are gone must not stay for ever."""
 
 
 class Routing:
-    """Routes of outbounds. Default ones are kept, because every shape asks for all of its own again."""
+    """Routes of outbounds. They are kept, because every shape asks for all of its own again."""
 
     def __init__(self) -> None:
-        self._defaults: dict[nodes.OutboundFacts, Routes] = {}
+        self._made: dict[Hashable, routing.Routes] = {}
 
-    def routes(self, outbound: nodes.OutboundFacts, said: matched.Matched, clients: destinations.Clients) -> Routes:
+    def routes(
+        self, outbound: nodes.OutboundFacts, said: matched.Matched, clients: destinations.Clients
+    ) -> routing.Routes:
         """The routes of an outbound in the order of their trial."""
-        found = self._defaults.get(outbound)
-        if found is None:
-            if len(self._defaults) >= LARGEST_TABLE:
-                del self._defaults[next(iter(self._defaults))]  # the oldest
-            found = self._defaults[outbound] = default_routes(outbound)
-        return found
+        for router, found in said.routers:
+            if found.policies and router.speaks_for(outbound):
+                conf = router.conf_for(found, outbound.destination)
+                if conf is not None:
+                    return self._ruled(router, conf, outbound, clients)
+        return self._made.get(outbound) or self._keep(outbound, routing.default_routes(outbound))
 
+    def _ruled(
+        self,
+        router: routing.Router,
+        conf: rules.Merged[object],
+        outbound: nodes.OutboundFacts,
+        clients: destinations.Clients,
+    ) -> routing.Routes:
+        found = tuple(clients.of_backend(each.ref, each.origin) for each in router.mentions(conf))
+        key = (outbound, conf, found)
+        made = self._made.get(key)
+        return self._keep(key, router.routes(conf, outbound, found)) if made is None else made
 
-def default_routes(outbound: nodes.OutboundFacts) -> Routes:
-    """The one route that an outbound has without any rule."""
-    split = (nodes.Split(outbound.destination),)
-    if not outbound.destination.protocol.is_http:
-        return (nodes.RouteFacts(split),)
-    message = api.Route(name=http.CATCH_ALL_ROUTE)
-    message.match.prefix = "/"
-    message.route.cluster = outbound.destination.name
-    message.route.timeout.CopyFrom(api.seconds(0))
-    return (nodes.RouteFacts(split, matches=http.CATCH_ALL_ROUTE, message=message),)
+    def _keep(self, key: Hashable, made: routing.Routes) -> routing.Routes:
+        if len(self._made) >= LARGEST_TABLE:
+            del self._made[next(iter(self._made))]  # the oldest
+        self._made[key] = made
+        return made

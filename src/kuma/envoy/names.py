@@ -8,6 +8,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 
+from kuma.base import labels
+
 _NOT_STAT = re.compile(r"[^a-zA-Z_\-0-9]")
 
 
@@ -47,10 +49,11 @@ def outbound_route(service: str) -> str:
 
 
 def service_cluster(service: str, tags: Mapping[str, str]) -> str:
-    """Cluster of a `kuma.io/service`; a subset of it carries the start of a SHA-256 over its sorted tags."""
+    """Cluster of a `kuma.io/service`; a subset carries the start of a SHA-256 over all tags, sorted, the service too."""
     if not tags:
         return service
-    digest = hashlib.sha256("".join(key + tags[key] for key in sorted(tags)).encode())
+    pairs = {**tags, labels.SERVICE_TAG: service}
+    digest = hashlib.sha256("".join(key + pairs[key] for key in sorted(pairs)).encode())
     return f"{service}-{digest.hexdigest()[:16]}"
 
 
