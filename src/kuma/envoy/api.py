@@ -13,11 +13,16 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
+from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as http_rate_limit_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2 as network_rate_limit_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.filters.udp.dns_filter.v3 import dns_filter_pb2
@@ -29,8 +34,9 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from envoy.type.matcher.v3 import string_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
+from envoy.type.v3 import http_status_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2, duration_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
@@ -51,6 +57,8 @@ ClusterLoadAssignment = endpoint_pb2.ClusterLoadAssignment
 DnsFilter = dns_filter_pb2.DnsFilterConfig
 DownstreamTlsContext = tls_pb2.DownstreamTlsContext
 Duration = duration_pb2.Duration
+ExtensionWithMatcher = extension_matcher_pb2.ExtensionWithMatcher
+Fault = fault_pb2.HTTPFault
 Filter = listener_components_pb2.Filter
 FilterChain = listener_components_pb2.FilterChain
 FilterChainMatch = listener_components_pb2.FilterChainMatch
@@ -61,6 +69,7 @@ HeaderValue = base_pb2.HeaderValue
 HttpConnectionManager = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
 HttpProtocolOptions = http_protocol_options_pb2.HttpProtocolOptions
+HttpRateLimit = http_rate_limit_pb2.LocalRateLimit
 HttpRbac = http_rbac_pb2.RBAC
 LbEndpoint = endpoint_components_pb2.LbEndpoint
 Listener = listener_pb2.Listener
@@ -68,6 +77,7 @@ ListenerFilter = listener_components_pb2.ListenerFilter
 LocalityLbEndpoints = endpoint_components_pb2.LocalityLbEndpoints
 Matcher = matcher_pb2.Matcher
 Metadata = base_pb2.Metadata
+NetworkRateLimit = network_rate_limit_pb2.LocalRateLimit
 NetworkRbac = network_rbac_pb2.RBAC
 OmitHostMetadata = omit_host_metadata_config_pb2.OmitHostMetadataConfig
 PreviousHosts = previous_hosts_pb2.PreviousHostsPredicate
@@ -78,6 +88,7 @@ Principal = rbac_pb2.Principal
 RbacAction = rbac_pb2.Action
 RbacRules = rbac_pb2.RBAC
 RedirectAction = route_components_pb2.RedirectAction
+RegexMatcher = regex_pb2.RegexMatcher
 Route = route_components_pb2.Route
 RouteMatch = route_components_pb2.RouteMatch
 RetryPolicy = route_components_pb2.RetryPolicy
@@ -87,6 +98,8 @@ Secret = secret_pb2.Secret
 SdsSecretConfig = secret_pb2.SdsSecretConfig
 SetFilterState = set_filter_state.Config
 ServerNameInput = network_inputs_pb2.ServerNameInput
+SkipFilter = skip_action_pb2.SkipFilter
+StatusCode = http_status_pb2.StatusCode
 StringMatcher = string_pb2.StringMatcher
 SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
 TcpProxy = tcp_proxy_pb2.TcpProxy

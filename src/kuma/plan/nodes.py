@@ -42,6 +42,7 @@ class Stage(enum.IntEnum):
 
     AUTHORIZATION = 100
     FACTS = 120
+    CONNECTION_LIMIT = 130
     LOG_FACTS = 150
     STATISTICS = 200
     FAULT = 300

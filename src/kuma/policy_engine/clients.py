@@ -26,6 +26,14 @@ def expression(client: targetref.SpiffeIdMatch, mesh: str) -> str:
     return ""
 
 
+def string_matcher(client: targetref.SpiffeIdMatch, mesh: str) -> api.Message:
+    """The test of what `%DOWNSTREAM_PEER_URI_SAN%` says."""
+    text = expression(client, mesh)
+    if text:
+        return api.StringMatcher(safe_regex=api.RegexMatcher(regex=text))
+    return api.StringMatcher(**{client.type.lower(): client.value})
+
+
 def predicate(match: targetref.Match, mesh: str) -> api.Message:
     """The test of a matcher that a connection passes if all that `match` says holds."""
     parts = []
@@ -63,6 +71,4 @@ def _uri(client: targetref.SpiffeIdMatch, mesh: str) -> api.Message:
         regex = api.XdsRegexMatcher(regex=text)
         regex.google_re2.SetInParent()
         return api.XdsStringMatcher(safe_regex=regex)
-    if client.type == "Prefix":
-        return api.XdsStringMatcher(prefix=client.value)
-    return api.XdsStringMatcher(exact=client.value)
+    return api.XdsStringMatcher(**{client.type.lower(): client.value})

@@ -11,7 +11,7 @@ from typing import Any
 
 from kuma.envoy import api
 from kuma.plan import nodes
-from kuma.policy_engine import merge, rules
+from kuma.policy_engine import clients, merge, rules
 from kuma.resources import targetref
 
 _FILTER = "envoy.filters.network.set_filter_state"
@@ -44,7 +44,11 @@ def client_confs(found: rules.InboundRules, says: Callable[[Any], bool]) -> tupl
 
 
 def split(
-    node: nodes.InboundNode, policy: str, confs: Sequence[ClientConf], edit: Callable[[api.Message, Any], None]
+    node: nodes.InboundNode,
+    mesh: str,
+    policy: str,
+    confs: Sequence[ClientConf],
+    edit: Callable[[api.Message, Any], None],
 ) -> None:
     """Puts copies of each route before it, `edit` makes them follow a conf.
 
@@ -58,7 +62,7 @@ def split(
         _note(chain, [(_key(policy, each), _SOURCES[each]) for each in noted])
         if chain.http is not None:
             for host in chain.http.route_config.virtual_hosts:
-                routes = [copy for route in host.routes for copy in _with_copies(route, policy, confs, edit)]
+                routes = [each for route in host.routes for each in (*_copies(route, mesh, policy, confs, edit), route)]
                 del host.routes[:]
                 host.routes.extend(routes)
 
@@ -100,18 +104,21 @@ def _note(chain: nodes.ChainNode, values: Sequence[tuple[str, str]]) -> None:
         value.read_only = value.skip_if_empty = True
 
 
-def _with_copies(
-    route: api.Message, policy: str, confs: Sequence[ClientConf], edit: Callable[[api.Message, Any], None]
+def _copies(
+    route: api.Message,
+    mesh: str,
+    policy: str,
+    confs: Sequence[ClientConf],
+    edit: Callable[[api.Message, Any], None],
 ) -> Iterator[api.Message]:
     for each in confs if route.HasField("route") else ():
         copy = api.Route()
         copy.CopyFrom(route)
-        kind, value = _client(each.match)
-        client = copy.match.filter_state.add(key=_key(policy, _CLIENT))
-        setattr(client.string_match, "prefix" if kind == "Prefix" else "exact", value)
+        if each.match.spiffe_id is not None:
+            client = copy.match.filter_state.add(key=_key(policy, _CLIENT))
+            client.string_match.CopyFrom(clients.string_matcher(each.match.spiffe_id, mesh))
         if each.match.sni is not None:
             name = copy.match.filter_state.add(key=_key(policy, _SERVER_NAME))
             name.string_match.exact = each.match.sni.value
         edit(copy, each.conf)
         yield copy
-    yield route

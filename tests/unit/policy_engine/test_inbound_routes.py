@@ -1,5 +1,6 @@
 """Rules of inbounds about some clients: which request takes which route, and what that route says."""
 
+import re
 from typing import Any
 
 import pytest
@@ -46,27 +47,27 @@ def noted_by(node: nodes.InboundNode) -> list[dict[str, Any]]:
 
 def taken(routes: list[dict[str, Any]], client: str, sni: str) -> dict[str, Any]:
     """The route that Envoy takes for a client's request."""
-    noted = {f"{KEY}spiffe_id": client, f"{KEY}sni": sni}
+    noted = {f"{KEY}spiffe_id": f"{client},kuma://version/v1", f"{KEY}sni": sni}
     return next(
         route
         for route in routes
-        if all(
-            noted[each["key"]] == each["stringMatch"].get("exact")
-            or noted[each["key"]].startswith(each["stringMatch"].get("prefix", "?"))
-            for each in route["match"].get("filterState", [])
-        )
+        if all(fits(each["stringMatch"], noted[each["key"]]) for each in route["match"].get("filterState", []))
     )
+
+
+def fits(test: dict[str, Any], noted: str) -> bool:
+    return test["exact"] == noted if "exact" in test else bool(re.fullmatch(test["safeRegex"]["regex"], noted))
 
 
 def test_a_client_has_its_own_route_before_that_of_everybody() -> None:
     node = node_of(
-        rule(None, requestTimeout=9, streamIdleTimeout=8), rule(("Exact", "spiffe://m/a", "x"), requestTimeout=2)
+        rule(None, requestTimeout=9, streamIdleTimeout=8), rule(("Exact", "spiffe://td/a", "x"), requestTimeout=2)
     )
     own, everybody = routes_of(node)
     assert own["match"] == {
         "prefix": "/",
         "filterState": [
-            {"key": f"{KEY}spiffe_id", "stringMatch": {"exact": "spiffe://m/a"}},
+            {"key": f"{KEY}spiffe_id", "stringMatch": {"exact": "spiffe://td/a"}},
             {"key": f"{KEY}sni", "stringMatch": {"exact": "x"}},
         ],
     }

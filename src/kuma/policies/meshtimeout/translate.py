@@ -33,7 +33,7 @@ class MeshTimeout(policy.Policy):
         if found.base is not None or found.is_empty:
             _set_inbound(node, _conf(found.base))
         confs = inbound_routes.client_confs(found, _times_requests)
-        inbound_routes.split(node, "mesh_timeout", confs, _shorten)
+        inbound_routes.split(node, context.mesh, "mesh_timeout", confs, _shorten)
         nodes.add_authors(node.listener, found.origins)
         nodes.add_authors(node.cluster, found.origins)
 
