@@ -4,7 +4,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from kuma.compiler import destinations, inbounds, outbounds, render, routing
+from kuma.compiler import destinations, inbounds, outbounds, render
+from kuma.envoy import api, clusters, http
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import matcher, policy, rules, surroundings
 from kuma.resources import resource as res
@@ -47,23 +48,37 @@ class Client:
 
     def cluster(self) -> dict[str, Any]:
         """The cluster of `api`, as JSON."""
-        node = outbounds.destination(self._picture, self._facts.destination)
-        self._speaker.cluster(self._conf(), node, self._context)
-        return json_format.MessageToDict(render.cluster(node.cluster))
+        facts = self._facts.destination
+        made = nodes.ClusterNode(
+            facts.name, clusters.cluster(facts.name, "EDS"), http=http.upstream_options(http2=True)
+        )
+        self._speaker.cluster(self._conf(), nodes.DestinationNode(facts, made), self._context)
+        return json_format.MessageToDict(render.cluster(made))
 
     def chain(self) -> nodes.ChainNode:
         """The filter chain of the outbound."""
-        node = outbounds.node(self._picture, self._facts, routing.default_routes(self._facts))
+        node = outbounds.node(self._picture, self._facts, (self._route_facts(),))
         self._speaker.outbound(self._conf(), node, self._context)
         return node.chain
 
     def route(self) -> dict[str, Any]:
         """Where and how the only route of the outbound sends its requests, as JSON."""
-        (facts,) = routing.default_routes(self._facts)
+        facts = self._route_facts()
         (node,) = outbounds.node(self._picture, self._facts, (facts,)).routes
         conf = self._speaker.conf_for_route(self._said, self._facts.destination, facts.matches, facts.rule)
         self._speaker.route(conf, node, self._facts, self._context)
         return json_format.MessageToDict(node.message.route)
+
+    def _route_facts(self) -> nodes.RouteFacts:
+        """The route that an outbound has where no policy writes any."""
+        split = (nodes.Split(self._facts.destination),)
+        if not self._facts.destination.protocol.is_http:
+            return nodes.RouteFacts(split)
+        message = api.Route(name=http.CATCH_ALL_ROUTE)
+        message.match.prefix = "/"
+        message.route.cluster = self._facts.destination.name
+        message.route.timeout.CopyFrom(api.seconds(0))
+        return nodes.RouteFacts(split, matches=http.CATCH_ALL_ROUTE, message=message)
 
     def _conf(self) -> policy.Conf:
         return self._speaker.conf_for(self._said, self._facts.destination)

@@ -61,7 +61,7 @@ def _apply(cluster: api.Message, conf: model.Conf) -> None:
 
 
 def _set_consecutive(out: api.Message, detectors: model.Detectors) -> None:
-    """Envoy has some detectors on by itself: those that nobody asked for are turned off."""
+    """Envoy has some detectors on by itself: those that nobody gave a count are turned off."""
     for written, field, enforcing in (
         (detectors.total_failures, "consecutive_5xx", "enforcing_consecutive_5xx"),
         (detectors.gateway_failures, "consecutive_gateway_failure", "enforcing_consecutive_gateway_failure"),
@@ -71,9 +71,9 @@ def _set_consecutive(out: api.Message, detectors: model.Detectors) -> None:
             "enforcing_consecutive_local_origin_failure",
         ),
     ):
-        if written is not None:
-            _set(out, field, written.consecutive)
-        _set(out, enforcing, 100 if written is not None else 0)
+        count = written.consecutive if written is not None else None
+        _set(out, field, count)
+        _set(out, enforcing, 0 if count is None else 100)
 
 
 def _set_statistical(out: api.Message, detectors: model.Detectors) -> None:
@@ -86,7 +86,8 @@ def _set_statistical(out: api.Message, detectors: model.Detectors) -> None:
         _set(out, "success_rate_minimum_hosts", rate.minimum_hosts)
         _set(out, "success_rate_request_volume", rate.request_volume)
         if rate.standard_deviation_factor is not None:
-            out.success_rate_stdev_factor.value = int(Decimal(rate.standard_deviation_factor) * 1000)
+            thousandths = int(Decimal(rate.standard_deviation_factor) * 1000)
+            out.success_rate_stdev_factor.value = min(thousandths, values.UINT32_MAX)
     if share is not None:
         _set(out, "failure_percentage_minimum_hosts", share.minimum_hosts)
         _set(out, "failure_percentage_request_volume", share.request_volume)

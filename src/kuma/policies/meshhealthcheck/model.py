@@ -11,7 +11,7 @@ from kuma.resources import targetref, values
 
 
 class TcpCheck(kinds.Spec, frozen=True):
-    """A connection, with bytes to send and to expect back where they are given (base64)."""
+    """A connection, with texts to send and to expect back where they are given."""
 
     disabled: bool | None = None
     send: str | None = None

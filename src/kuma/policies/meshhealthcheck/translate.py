@@ -1,10 +1,9 @@
 """MeshHealthCheck as the active health checks of clusters.
 
-The protocol of the destination picks the check; its own being disabled, `tcp` takes its place. Source: Kuma's
-documentation, "MeshHealthCheck"; Envoy's API, "Health check".
+The protocol of the destination picks the check; where its own is there and disabled, `tcp` takes its place. Source:
+Kuma's documentation, "MeshHealthCheck"; Envoy's API, "Health check".
 """
 
-import base64
 from collections.abc import Hashable
 from decimal import Decimal
 
@@ -28,8 +27,9 @@ class MeshHealthCheck(policy.Policy):
     order = ORDER
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
-        """The header that tells an HTTP server who asks."""
-        return subject.tags_header
+        """The header that tells an HTTP server who asks; nothing where no policy asks over HTTP."""
+        asked = any(entry.default.http is not None for each in found.policies for entry in each.spec.to or ())
+        return subject.tags_header if asked else None
 
     def cluster(self, conf: policy.Conf, node: nodes.DestinationNode, context: policy.Context) -> None:
         """Asks the endpoints of a destination."""
@@ -39,7 +39,8 @@ class MeshHealthCheck(policy.Policy):
         message = node.cluster.message
         if wanted.healthy_panic_threshold is not None:
             message.common_lb_config.healthy_panic_threshold.value = float(Decimal(wanted.healthy_panic_threshold))
-        if wanted.fail_traffic_on_panic is not None:
+        weighted = message.common_lb_config.HasField("locality_weighted_lb_config")  # has no such switch
+        if wanted.fail_traffic_on_panic is not None and not weighted:
             message.common_lb_config.zone_aware_lb_config.fail_traffic_on_panic = wanted.fail_traffic_on_panic
         check = api.HealthCheck()
         if not _set_protocol(check, wanted, node.facts.protocol, str(context.own or "")):
@@ -53,24 +54,39 @@ POLICY = MeshHealthCheck()
 
 def _set_protocol(check: api.Message, conf: model.Conf, protocol: nodes.Protocol, tags: str) -> bool:
     """Fills in what is asked; False where no check of the conf fits the protocol."""
-    if protocol is nodes.Protocol.GRPC and conf.grpc is not None and not conf.grpc.disabled:
-        asked = check.grpc_health_check
-        asked.SetInParent()
-        asked.service_name = conf.grpc.service_name or ""
-        asked.authority = conf.grpc.authority or ""
+    named = _check_of(conf, protocol)
+    if named is not None and not named.disabled:
+        if isinstance(named, model.HttpCheck):
+            _set_http(check.http_health_check, named, protocol, tags)
+        elif isinstance(named, model.GrpcCheck):
+            check.grpc_health_check.service_name = named.service_name or ""
+            check.grpc_health_check.authority = named.authority or ""
+            check.grpc_health_check.SetInParent()
+        else:
+            _set_tcp(check.tcp_health_check, named)
         return True
-    if protocol in (nodes.Protocol.HTTP, nodes.Protocol.HTTP2) and conf.http is not None and not conf.http.disabled:
-        _set_http(check.http_health_check, conf.http, protocol, tags)
-        return True
-    if conf.tcp is not None and not conf.tcp.disabled:
-        tcp = check.tcp_health_check
-        tcp.SetInParent()
-        if conf.tcp.send:
-            tcp.send.text = base64.b64decode(conf.tcp.send).hex()
-        for each in conf.tcp.receive or ():
-            tcp.receive.add(text=base64.b64decode(each).hex())
-        return True
-    return False
+    if named is None or conf.tcp is None or conf.tcp.disabled:
+        return False
+    _set_tcp(check.tcp_health_check, conf.tcp)
+    return True
+
+
+def _check_of(conf: model.Conf, protocol: nodes.Protocol) -> model.HttpCheck | model.GrpcCheck | model.TcpCheck | None:
+    if protocol in (nodes.Protocol.HTTP, nodes.Protocol.HTTP2):
+        return conf.http
+    if protocol is nodes.Protocol.GRPC:
+        return conf.grpc
+    return conf.tcp if protocol is nodes.Protocol.TCP else None
+
+
+def _set_tcp(out: api.Message, conf: model.TcpCheck) -> None:
+    """Bytes are sent and expected as they are written; Envoy takes them in hexadecimal, and none that are empty."""
+    out.SetInParent()
+    if conf.send:
+        out.send.text = conf.send.encode().hex()
+    for each in conf.receive or ():
+        if each:
+            out.receive.add(text=each.encode().hex())
 
 
 def _set_http(out: api.Message, conf: model.HttpCheck, protocol: nodes.Protocol, tags: str) -> None:

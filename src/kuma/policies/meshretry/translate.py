@@ -1,7 +1,8 @@
 """MeshRetry as the retry policies of routes and the connection attempts of TCP proxies.
 
 Each part of a conf is about one protocol: `http` about HTTP/1 destinations alone. Source: Kuma's documentation,
-"MeshRetry"; what the conditions mean, Envoy's `x-envoy-retry-on`.
+"MeshRetry"; what the conditions mean, Envoy's `x-envoy-retry-on`. What Envoy would refuse, and with it all of a
+listener, is bent to the nearest thing that it takes.
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from kuma.envoy import api, http
 from kuma.plan import nodes
 from kuma.policies.meshretry import model, validate
 from kuma.policy_engine import policy
-from kuma.resources import values
 
 ORDER = 1400
-GRPC_BASE_INTERVAL = 25_000_000
-"""Nanoseconds, where `backOff` of gRPC leaves it out."""
+BASE_INTERVAL = 25_000_000
+"""Nanoseconds, where `backOff` leaves it out; Envoy insists on one."""
+SHORTEST_INTERVAL = 1_000_000
+"""Nanoseconds; Envoy takes shorter ones for this, and none that is not above zero."""
 
 _HTTP_DEFAULT = "gateway-error,connect-failure,refused-stream"
 _GRPC_DEFAULT = "cancelled,connect-failure,gateway-error,refused-stream,reset,resource-exhausted,unavailable"
@@ -77,7 +79,7 @@ def _of_http(conf: model.Http) -> api.Message | None:
     if conf.num_retries == 0:
         return None
     out = api.RetryPolicy(retry_on=_HTTP_DEFAULT)
-    _set_common(out, conf, base_interval=None)
+    _set_common(out, conf)
     if conf.retry_on:
         _set_conditions(out, conf.retry_on)
     for each in conf.retriable_request_headers or ():
@@ -95,31 +97,45 @@ def _of_grpc(conf: model.Grpc) -> api.Message | None:
     if conf.num_retries == 0:
         return None
     out = api.RetryPolicy(retry_on=_GRPC_DEFAULT)
-    _set_common(out, conf, base_interval=GRPC_BASE_INTERVAL)
+    _set_common(out, conf)
     if conf.retry_on:
         out.retry_on = ",".join(_GRPC_CONDITIONS[each] for each in conf.retry_on)
     return out
 
 
-def _set_common(out: api.Message, conf: model.Http | model.Grpc, base_interval: int | None) -> None:
-    """What both protocols share. `base_interval`: nanoseconds where `backOff` has none."""
+def _set_common(out: api.Message, conf: model.Http | model.Grpc) -> None:
+    """What both protocols share."""
     if conf.num_retries is not None:
         out.num_retries.value = conf.num_retries
-    _set_duration(out, "per_try_timeout", conf.per_try_timeout)
+    if conf.per_try_timeout is not None:
+        out.per_try_timeout.CopyFrom(api.nanoseconds(max(conf.per_try_timeout.nanoseconds, 0)))
     if conf.back_off is not None:
-        _set_duration(out.retry_back_off, "base_interval", conf.back_off.base_interval, base_interval)
-        _set_duration(out.retry_back_off, "max_interval", conf.back_off.max_interval)
+        _set_pauses(out.retry_back_off, conf.back_off)
     limited = conf.rate_limited_back_off
-    if limited is not None:
-        _set_duration(out.rate_limited_retry_back_off, "max_interval", limited.max_interval)
-        for each in limited.reset_headers or ():
-            kind = "UNIX_TIMESTAMP" if each.format == "UnixTimestamp" else "SECONDS"
-            header = out.rate_limited_retry_back_off.reset_headers.add(name=each.name)
-            header.format = api.RetryPolicy.ResetHeaderFormat.Value(kind)
+    if limited is None or not limited.reset_headers:
+        return
+    if limited.max_interval is not None:
+        out.rate_limited_retry_back_off.max_interval.CopyFrom(api.nanoseconds(limited.max_interval.nanoseconds))
+    for each in limited.reset_headers:
+        kind = "UNIX_TIMESTAMP" if each.format == "UnixTimestamp" else "SECONDS"
+        header = out.rate_limited_retry_back_off.reset_headers.add(name=each.name)
+        header.format = api.RetryPolicy.ResetHeaderFormat.Value(kind)
+
+
+def _set_pauses(out: api.Message, pauses: model.BackOff) -> None:
+    base = BASE_INTERVAL
+    if pauses.base_interval is not None:
+        base = max(pauses.base_interval.nanoseconds, SHORTEST_INTERVAL)
+    out.base_interval.CopyFrom(api.nanoseconds(base))
+    if pauses.max_interval is not None:
+        out.max_interval.CopyFrom(api.nanoseconds(max(pauses.max_interval.nanoseconds, base)))
 
 
 def _set_conditions(out: api.Message, conditions: Sequence[str]) -> None:
-    """Conditions by name or status; among them stand the methods that may be tried again at all."""
+    """Conditions by name or status; among them stand the methods that may be tried again at all.
+
+    Names take the place of what is there; statuses and methods alone leave it.
+    """
     found = []
     for each in conditions:
         if each in validate.METHODS:
@@ -129,9 +145,10 @@ def _set_conditions(out: api.Message, conditions: Sequence[str]) -> None:
             found.append(_HTTP_CONDITIONS[each])
         else:
             out.retriable_status_codes.append(int(each))
+    if found:
+        out.retry_on = ",".join(found)
     if out.retriable_status_codes:
-        found.append(_STATUS_CODES)
-    out.retry_on = ",".join(found)
+        out.retry_on += f",{_STATUS_CODES}"
 
 
 def _add_predicate(out: api.Message, predicate: model.HostPredicate) -> None:
@@ -146,11 +163,3 @@ def _add_predicate(out: api.Message, predicate: model.HostPredicate) -> None:
         omitted.metadata_match.filter_metadata["envoy.lb"].update(predicate.tags or {})
         made = (_OMIT_METADATA, omitted)
     out.retry_host_predicate.add(name=made[0]).typed_config.CopyFrom(api.pack(made[1]))
-
-
-def _set_duration(
-    message: api.Message, field: str, value: values.GoDuration | None, default: int | None = None
-) -> None:
-    nanoseconds = value.nanoseconds if value is not None else default
-    if nanoseconds is not None:
-        getattr(message, field).CopyFrom(api.nanoseconds(nanoseconds))
