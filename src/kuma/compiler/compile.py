@@ -44,11 +44,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What is personal to one proxy. `secrets` are those of its certificate, kept while that stays."""
+    """What is personal to one proxy. `secrets` are those of its certificate, kept while that stays.
+
+    `problems`: what policies ask for and could not be done.
+    """
 
     sets: Sets
     authors: Mapping[tuple[str, str], Authors]
     secrets: tuple[sharing.Built, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +228,9 @@ def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[shari
 
     def finish(kind: str, message: api.Message, node: nodes.ListenerNode | nodes.ClusterNode) -> None:
         left = matched.patched(said, kind, message, node.origin)
-        if left is not None:
-            put(render.rendered(kind, left), tuple(node.authors))
+        plan.problems.extend(left.problems)
+        if left.message is not None:
+            put(render.rendered(kind, left.message), tuple(node.authors))
 
     listeners = [*(each.listener for each in plan.inbounds), *plan.listeners]
     clusters = [*(each.cluster for each in plan.inbounds), *plan.clusters]
@@ -236,4 +241,4 @@ def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[shari
     for secret in secrets:
         if secret.rendered is not None:
             put(secret.rendered, secret.authors)
-    return Own(sets, authors, secrets)
+    return Own(sets, authors, secrets, tuple(plan.problems))

@@ -11,7 +11,7 @@ from typing import Any
 from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, policy, routing, rules, surroundings
+from kuma.policy_engine import matcher, modifications, policy, routing, rules, surroundings
 
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
@@ -125,10 +125,14 @@ def confs_for_route(matched: Matched, destination: nodes.ClusterFacts, route: no
     )
 
 
-def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> api.Message | None:
-    """A message after the policies that have the last word on whole resources; None where one removed it."""
-    left: api.Message | None = message
+def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> modifications.Modified:
+    """A message after the policies that have the last word on whole resources."""
+    problems: list[str] = []
     for each in matched.shared:
-        if left is not None and each.found.single is not None and policy.overrides(each.speaker, "patch"):
-            left = each.speaker.patch(each.found.single, type_url, left, origin)
-    return left
+        if each.found.single is not None and policy.overrides(each.speaker, "patch"):
+            made = each.speaker.patch(each.found.single, type_url, message, origin)
+            problems += made.problems
+            if made.message is None:
+                return modifications.Modified(None, tuple(problems))
+            message = made.message
+    return modifications.Modified(message, tuple(problems))

@@ -22,14 +22,15 @@ Authors = tuple[res.ResourceRef, ...]
 class Built:
     """A rendered node and who shaped it. Weakly cached: it lives while some shape holds it.
 
-    `rendered` is None where a patch removed it.
+    `rendered` is None where a patch removed it. `problems`: what policies ask for and could not be done.
     """
 
-    __slots__ = ("__weakref__", "authors", "rendered")
+    __slots__ = ("__weakref__", "authors", "problems", "rendered")
 
-    def __init__(self, rendered: xds.Rendered | None, authors: Authors) -> None:
+    def __init__(self, rendered: xds.Rendered | None, authors: Authors, problems: tuple[str, ...] = ()) -> None:
         self.rendered = rendered
         self.authors = authors
+        self.problems = problems
 
 
 class SharedNodes:
@@ -102,8 +103,8 @@ class SharedNodes:
         matched: matching.Matched,
     ) -> Built:
         left = matching.patched(matched, type_url, message, node.origin)
-        rendered = render.rendered(type_url, left) if left is not None else None
-        return self.keep(key, Built(rendered, tuple(node.authors)))
+        rendered = render.rendered(type_url, left.message) if left.message is not None else None
+        return self.keep(key, Built(rendered, tuple(node.authors), left.problems))
 
     def get(self, key: Hashable) -> Built | None:
         """What is kept under a key."""

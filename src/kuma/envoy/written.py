@@ -51,6 +51,18 @@ def read_any(document: Any, *, whole: bool = True) -> Any:
     return read(url.rpartition("/")[2], {key: value for key, value in document.items() if key != "@type"}, whole=whole)
 
 
+def as_document(message: Any) -> Any:
+    """A message as the document that spells it; what stands in an `Any` is spelled out as well."""
+    return json_format.MessageToDict(message)
+
+
+def unpack(packed: Any) -> Any:
+    """The message in an `Any`; ValueError for unknown types."""
+    out = message_factory.GetMessageClass(_descriptor_of(packed.type_url.rpartition("/")[2]))()
+    out.ParseFromString(packed.value)
+    return out
+
+
 def _reason(failure: Exception) -> str:
     """The first line of the parser's complaint, which names the place; Go's words where they are known."""
     text = str(failure).split("\n", 1)[0].rstrip(". ")

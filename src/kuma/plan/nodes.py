@@ -248,13 +248,17 @@ class EndpointsNode:
 
 @dataclass(slots=True)
 class ProxyPlan:
-    """What is personal to a proxy: its inbounds, listeners and clusters of no destination, documents for its agent."""
+    """What is personal to a proxy: its inbounds, listeners and clusters of no destination, documents for its agent.
+
+    `problems`: what policies ask for and cannot be done, for the user.
+    """
 
     proxy: proxy.ProxyFacts
     inbounds: list[InboundNode] = field(default_factory=list)
     listeners: list[ListenerNode] = field(default_factory=list)
     clusters: list[ClusterNode] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
 
 def add_authors(node: ListenerNode | ClusterNode, authors: Iterable[res.ResourceRef]) -> None:

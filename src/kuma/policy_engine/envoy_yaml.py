@@ -34,6 +34,15 @@ def read(text: str, type_name: str = ANY, *, whole: bool = True) -> Any:
     return written.read(type_name, document, whole=whole)
 
 
+def type_of(text: str) -> str:
+    """The full name of the type that a text says under `@type`; empty where it says none."""
+    try:
+        document = _document(text)
+    except ValueError:
+        return ""
+    return str((document or {}).get("@type", "")).rpartition("/")[2]
+
+
 def check(path: str, text: str, type_name: str = ANY, *, whole: bool = True) -> Iterator[Violation]:
     """A violation where `read` refuses the text."""
     try:

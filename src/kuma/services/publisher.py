@@ -53,6 +53,7 @@ class Feed:
         self.own: compile.Own | None = None
         self.group: _Group | None = None
         self.basis: res.Resource[Any] | None = None
+        self.problems: tuple[str, ...] = ()
         self._on_detach = on_detach
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
@@ -78,6 +79,7 @@ class _Group:
         self.shape: compile.Shape | None = None
         self.basis: res.Resource[Any] | None = None
         self.is_behind = False
+        self.problems: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -270,6 +272,9 @@ class Publisher:
         before = group.shape
         group.shape = self._compiler.shape(picture, feed.subject, feed.said, before)
         group.basis, group.is_behind = picture.resource, False
+        group.problems = _reported(
+            [each for built in group.shape.built.values() for each in built.problems], group.problems, group.mesh
+        )
         after = group.shape.sets
         return (
             before is None or before.sets.keys() != after.keys() or any(before.sets[k] is not after[k] for k in after)
@@ -305,6 +310,7 @@ class Publisher:
             pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
             said = self._compiler.match(picture, subject)
             own = self._compiler.own(picture, subject, said, pems, certificate)
+            feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
             feed.subject, feed.said, feed.identity = subject, said, identity
             is_same = feed.own is not None and feed.own.sets == own.sets
             feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
@@ -393,3 +399,12 @@ def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:
     return old.sets.keys() == new.sets.keys() and all(
         old.sets[kind].shared is each.shared and old.sets[kind].own is each.own for kind, each in new.sets.items()
     )
+
+
+def _reported(found: Iterable[str], before: tuple[str, ...], mesh: str, **who: str) -> tuple[str, ...]:
+    """Logs what policies ask for and could not be done, unless it was said before."""
+    problems = tuple(dict.fromkeys(found))
+    for each in problems:
+        if each not in before:
+            _LOG.warning("a change that a policy asks for cannot be made", problem=each, mesh=mesh, **who)
+    return problems
