@@ -13,6 +13,8 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
 
 LOOPBACK = "127.0.0.1"
+LARGEST_TABLE = 20_000
+"""Proxies whose own lists are kept."""
 
 Outbounds = tuple[vips.Listed, ...]
 
@@ -62,7 +64,7 @@ def reach_of(proxy: "res.Resource[dataplane.Dataplane]") -> Reach:
 class VirtualOutbounds:
     """Every virtual outbound of a mesh, and what is left of them for each reach that was asked for so far."""
 
-    __slots__ = ("_index", "_mode", "_of_destinations", "_of_services", "_reached")
+    __slots__ = ("_index", "_mode", "_of_destinations", "_of_services", "_reached", "_written")
 
     def __init__(
         self,
@@ -76,6 +78,16 @@ class VirtualOutbounds:
         self._index = index or destinations.DestinationIndex()
         self._mode = mode
         self._reached: dict[Reach, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
+        self._written: dict[str, tuple[res.Resource[dataplane.Dataplane], Outbounds]] = {}
+
+    def written(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
+        """What a Dataplane lists itself; a reference to nothing gives none, of two on one address and port the first."""
+        held = self._written.get(proxy.meta.name)
+        if held is None or held[0] is not proxy:
+            if len(self._written) >= LARGEST_TABLE:
+                self._written.clear()  # most of them are gone
+            held = self._written[proxy.meta.name] = proxy, _listed(proxy, self._index)
+        return held[1]
 
     def of(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
         """What a proxy answers for; never what it listens on itself."""
@@ -109,14 +121,12 @@ def listed(
     *,
     transparent: bool,
 ) -> Outbounds:
-    """The outbounds of a proxy in a stable order. `transparent`: its traffic is redirected, or it binds all of them.
+    """The outbounds of a proxy in a stable order. `transparent`: its traffic is redirected, or it binds all of them."""
+    return virtual.of(proxy) if transparent else virtual.written(proxy)
 
-    Of two that stand on one address and port the first counts; a reference to nothing gives none.
-    """
-    if transparent:
-        return virtual.of(proxy)
-    networking = proxy.spec.networking
-    own = proxy.kri
+
+def _listed(proxy: "res.Resource[dataplane.Dataplane]", index: destinations.DestinationIndex) -> Outbounds:
+    networking, own = proxy.spec.networking, proxy.kri
     found: dict[tuple[str, int], vips.Listed] = {}
     for each in networking.outbound if networking is not None else ():
         made = _written(each, index, own) if own is not None else None

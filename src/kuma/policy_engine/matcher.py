@@ -41,6 +41,7 @@ class Matcher:
 
     def __init__(self) -> None:
         self._tables: dict[tuple[str, str, bool], _Table] = {}
+        self._silent: dict[str, rules.ProxyRules] = {}
         self._last: _Subject | None = None
 
     def match(
@@ -52,6 +53,8 @@ class Matcher:
         with_shadow: bool = False,
     ) -> rules.ProxyRules:
         """As `matching.match`. `policies` and `around` are compared by identity: a change brings new ones."""
+        if not policies:
+            return self._silent.setdefault(kind.name, rules.ProxyRules(kind.name, (), rules.NO_DESTINATIONS))
         asking = self._subject(subject, around)
         table = self._table(kind, policies, subject.resource.meta.mesh, around, with_shadow)
         name = asking.places.proxy.display_name

@@ -45,6 +45,7 @@ class SubsetRules:
     ) -> None:
         self._make = numbered
         self._merged = merged
+        self._answers: dict[tuple[tuple[str, str], ...], rules.Merged[Any] | None] = {}  # as many as there are services
 
     @functools.cached_property
     def _numbered(self) -> Sequence[Numbered]:
@@ -56,6 +57,12 @@ class SubsetRules:
 
     def find(self, element: Mapping[str, str]) -> rules.Merged[Any] | None:
         """The conf of a proxy or destination with these tags: of the first rule that fits."""
+        asked = tuple(element.items())
+        if asked not in self._answers:
+            self._answers[asked] = self._first(element)
+        return self._answers[asked]
+
+    def _first(self, element: Mapping[str, str]) -> rules.Merged[Any] | None:
         places = set(self._without_positive)
         for pair in element.items():
             places.update(self._by_positive.get(pair, ()))
