@@ -31,3 +31,8 @@ def dynamic_config(workdir: str) -> str:
 def metrics(workdir: str, mesh: str, name: str) -> str:
     """Socket on which the agent answers scrapes that come in through Envoy."""
     return _path(workdir, f"kuma-mh-{name}-{mesh}")
+
+
+def collector(workdir: str, name: str) -> str:
+    """Socket between Envoy and the agent for telemetry that goes to one OpenTelemetry collector."""
+    return _path(workdir, f"kuma-otel-{name}")

@@ -68,7 +68,7 @@ def _listener(
     message = listeners.tcp_listener(own, address, subject.admin.port, api.INBOUND)
     if subject.has(proxy.REUSE_PORT):
         message.enable_reuse_port.value = True
-    listeners.add_tls_inspector(message)
+    tls.inspect(message)
     secured = _chain(own, ready, with_admin=True)
     secured.match = api.FilterChainMatch(transport_protocol="tls")
     secured.tls = tls.admin_downstream(certificate.certificate, certificate.key, certificate.ca)

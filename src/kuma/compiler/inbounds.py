@@ -110,7 +110,7 @@ def _listener(
     elif not plaintext:
         out.chains.append(chain(secured=True))
     else:
-        listeners.add_tls_inspector(message)
+        tls.inspect(message)
         out.chains += [
             chain(secured=False, match=api.FilterChainMatch(transport_protocol="raw_buffer")),
             chain(secured=False, match=api.FilterChainMatch(transport_protocol="tls")),

@@ -6,7 +6,6 @@ from kuma.envoy import api, http, sockets
 from kuma.plan import nodes
 
 TAGS = "io.kuma.tags"
-TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 DNS_FILTER = "envoy.filters.udp.dns_filter"
 
 
@@ -20,12 +19,6 @@ def tcp_listener(name: str, address: str, port: int, direction: int) -> api.Mess
 def set_tags(message: api.Message, tags: Mapping[str, str]) -> None:
     """Writes tags into the listener's metadata, where access logs and patches find them."""
     message.metadata.filter_metadata[TAGS].update(dict(sorted(tags.items())))
-
-
-def add_tls_inspector(message: api.Message) -> None:
-    """Lets filter chains be chosen by TLS, SNI and ALPN."""
-    inspector = message.listener_filters.add(name=TLS_INSPECTOR)
-    inspector.typed_config.CopyFrom(api.pack(api.TlsInspector()))
 
 
 def http_filters(protocol: nodes.Protocol) -> list[nodes.FilterNode]:

@@ -11,7 +11,7 @@ from typing import Any
 from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, modifications, policy, routing, rules, surroundings
+from kuma.policy_engine import collectors, matcher, modifications, policy, routing, rules, surroundings
 
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
@@ -103,6 +103,7 @@ def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bo
         ipv6=subject.ipv6,
         transparent=subject.redirect.enabled,
         permissive=picture.is_permissive,
+        collectors=collectors.known(picture.of_kind("MeshOpenTelemetryBackend")),
     )
 
 

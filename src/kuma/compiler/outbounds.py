@@ -87,7 +87,7 @@ def node(
     for each in routes:
         copied = api.Route()
         copied.CopyFrom(each.message)
-        made.append(nodes.RouteNode(each, copied))
+        made.append(nodes.RouteNode(each, copied, listener.chains[0]))
     return nodes.OutboundNode(outbound, listener, made)
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, extension_pb2, health_check_pb2, protocol_pb2
+from envoy.config.core.v3 import (
+    address_pb2,
+    base_pb2,
+    config_source_pb2,
+    extension_pb2,
+    health_check_pb2,
+    protocol_pb2,
+    substitution_format_string_pb2,
+)
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.rbac.v3 import rbac_pb2
@@ -16,8 +24,14 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.config.trace.v3 import datadog_pb2, zipkin_pb2
+from envoy.config.trace.v3 import opentelemetry_pb2 as otlp_tracer_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2 as file_log_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2 as otlp_log_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as http_rate_limit_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
@@ -39,6 +53,7 @@ from envoy.type.v3 import http_pb2 as http_type_pb2
 from envoy.type.v3 import http_status_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2, duration_pb2
+from opentelemetry.proto.common.v1 import common_pb2 as otlp_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
 from xds.type.matcher.v3 import regex_pb2 as xds_regex_pb2
@@ -53,12 +68,15 @@ AccessLog = accesslog_pb2.AccessLog
 Address = address_pb2.Address
 AnyMessage = any_pb2.Any
 Cluster = cluster_pb2.Cluster
+CelFilter = cel_pb2.ExpressionFilter
 ClusterLoadAssignment = endpoint_pb2.ClusterLoadAssignment
+DatadogTracer = datadog_pb2.DatadogConfig
 DnsFilter = dns_filter_pb2.DnsFilterConfig
 DownstreamTlsContext = tls_pb2.DownstreamTlsContext
 Duration = duration_pb2.Duration
 ExtensionWithMatcher = extension_matcher_pb2.ExtensionWithMatcher
 Fault = fault_pb2.HTTPFault
+FileAccessLog = file_log_pb2.FileAccessLog
 Filter = listener_components_pb2.Filter
 FilterChain = listener_components_pb2.FilterChain
 FilterChainMatch = listener_components_pb2.FilterChainMatch
@@ -75,11 +93,15 @@ LbEndpoint = endpoint_components_pb2.LbEndpoint
 Listener = listener_pb2.Listener
 ListenerFilter = listener_components_pb2.ListenerFilter
 LocalityLbEndpoints = endpoint_components_pb2.LocalityLbEndpoints
+Lua = lua_pb2.Lua
 Matcher = matcher_pb2.Matcher
 Metadata = base_pb2.Metadata
 NetworkRateLimit = network_rate_limit_pb2.LocalRateLimit
 NetworkRbac = network_rbac_pb2.RBAC
 OmitHostMetadata = omit_host_metadata_config_pb2.OmitHostMetadataConfig
+OtlpAccessLog = otlp_log_pb2.OpenTelemetryAccessLogConfig
+OtlpTracer = otlp_tracer_pb2.OpenTelemetryConfig
+OtlpValue = otlp_pb2.AnyValue
 PreviousHosts = previous_hosts_pb2.PreviousHostsPredicate
 PreviousPriorities = previous_priorities_config_pb2.PreviousPrioritiesConfig
 Permission = rbac_pb2.Permission
@@ -100,6 +122,7 @@ SetFilterState = set_filter_state.Config
 ServerNameInput = network_inputs_pb2.ServerNameInput
 SkipFilter = skip_action_pb2.SkipFilter
 StatusCode = http_status_pb2.StatusCode
+SubstitutionFormat = substitution_format_string_pb2.SubstitutionFormatString
 StringMatcher = string_pb2.StringMatcher
 SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
 TcpProxy = tcp_proxy_pb2.TcpProxy
@@ -110,6 +133,7 @@ TypedExtensionConfig = extension_pb2.TypedExtensionConfig
 UpstreamTlsContext = tls_pb2.UpstreamTlsContext
 UriSanInput = ssl_inputs_pb2.UriSanInput
 VirtualHost = route_components_pb2.VirtualHost
+ZipkinTracer = zipkin_pb2.ZipkinConfig
 XdsRegexMatcher = xds_regex_pb2.RegexMatcher
 XdsStringMatcher = xds_string_pb2.StringMatcher
 XdsTypedExtensionConfig = xds_extension_pb2.TypedExtensionConfig

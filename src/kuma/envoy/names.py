@@ -120,3 +120,42 @@ def spiffe_id(mesh: str, service: str) -> str:
 def tag_id(key: str, value: str) -> str:
     """URI under which a certificate carries one tag of its proxy."""
     return f"kuma://{key}/{value}"
+
+
+_NOT_SYSTEM = re.compile(r"[^a-z0-9_\-]")
+
+
+def _system(part: str) -> str:
+    """A text of the user as part of a `system_...` name."""
+    return _NOT_SYSTEM.sub("-", part)
+
+
+def log_collector(index: int, address: str, port: int, unified: bool) -> str:
+    """Cluster of a collector of access logs; in legacy naming by the order of their use."""
+    return f"system_meshaccesslog_{_system(f'{address}-{port}')}" if unified else f"meshaccesslog:opentelemetry:{index}"
+
+
+def log_pipe(index: int, backend: str, unified: bool) -> str:
+    """As `log_collector`, for one that the agent hands on to."""
+    return f"system_meshaccesslog_otel_{_system(backend)}" if unified else f"meshaccesslog:opentelemetry:{index}"
+
+
+def tracing_collector(kind: str, where: str, unified: bool) -> str:
+    """Cluster of the collector of spans; `kind` is `zipkin`, `datadog` or `opentelemetry`, `where` its URL or name."""
+    short = "otel" if kind == "opentelemetry" else kind
+    return f"system_meshtrace_{short}_{_system(where)}" if unified else f"meshtrace:{kind}"
+
+
+def metrics_listener(client: str, unified: bool) -> str:
+    """Listener for one Prometheus, by its client id."""
+    return f"system_meshmetric_prometheus_{_system(client)}" if unified else f"_kuma:metrics:prometheus:{client}"
+
+
+def metrics_hijacker(client: str, unified: bool) -> str:
+    """Cluster of the agent's answers to scrapes; in legacy naming one for all clients."""
+    return f"system_meshmetric_prometheus_{_system(client)}" if unified else "_kuma:metrics:hijacker"
+
+
+def metrics_export(backend: str, unified: bool) -> str:
+    """Listener and cluster through which the agent sends metrics to a collector."""
+    return f"system_meshmetric_otel_{_system(backend)}" if unified else f"_kuma:metrics:opentelemetry:{backend}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from kuma.envoy import api
 
 SOCKET = "envoy.transport_sockets.tls"
+INSPECTOR = "envoy.filters.listener.tls_inspector"
 ALPN = "kuma"
 """Protocol that tells mesh traffic from the application's own TLS."""
 _VERSIONS = {f"TLS1{minor}": api.TlsParameters.TlsProtocol.Value(f"TLSv1_{minor}") for minor in range(4)}
@@ -97,4 +98,19 @@ def ca_secret(name: str, roots: bytes) -> api.Message:
     """A secret with the PEM roots that peers are verified against."""
     out = api.Secret(name=name)
     out.validation_context.trusted_ca.inline_bytes = roots
+    return out
+
+
+def inspect(listener: api.Message) -> None:
+    """Lets filter chains and logs of a listener tell TLS, SNI and ALPN; it does so once."""
+    if all(each.name != INSPECTOR for each in listener.listener_filters):
+        listener.listener_filters.add(name=INSPECTOR).typed_config.CopyFrom(api.pack(api.TlsInspector()))
+
+
+def file_downstream(certificate: str, key: str) -> api.Message:
+    """Server side of TLS with a certificate and a key from files on Envoy's machine; clients show nothing."""
+    out = api.DownstreamTlsContext()
+    own = out.common_tls_context.tls_certificates.add()
+    own.certificate_chain.filename = certificate
+    own.private_key.filename = key
     return out

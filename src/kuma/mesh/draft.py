@@ -14,7 +14,14 @@ from kuma.resources import dns_vips, selectors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, meshgateway
 
-OTHERS = ("ExternalService", "MeshGateway", "MeshIdentity", "MeshTrust", "MeshZoneAddress")
+OTHERS = (
+    "ExternalService",
+    "MeshGateway",
+    "MeshIdentity",
+    "MeshOpenTelemetryBackend",
+    "MeshTrust",
+    "MeshZoneAddress",
+)
 """Kinds of a mesh, beside its policies, whose resources are kept whole."""
 
 KINDS = ("Mesh", "Config", "ZoneIngress", "ZoneEgress", *OTHERS, *destinations.KINDS, "Dataplane", "ServiceInsight")

@@ -210,10 +210,11 @@ class RouteFacts:
 
 @dataclass(slots=True)
 class RouteNode:
-    """One Envoy route of an outbound while policies edit it."""
+    """One Envoy route of an outbound while policies edit it. `chain` is the filter chain it stands in."""
 
     facts: RouteFacts
     message: api.Message
+    chain: ChainNode
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kuma.base import labels
+from kuma.base import kri, labels
+from kuma.plan import environment
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
@@ -17,6 +18,10 @@ REUSE_PORT = "feature-reuse-port"
 BIND_OUTBOUNDS = "feature-bind-outbounds"
 EMBEDDED_DNS = "feature-embedded-dns"
 STRICT_INBOUND_PORTS = "feature-strict-inbound-ports"
+TELEMETRY_PIPE = "feature-otel-via-kuma-dp"
+
+UNKNOWN = "unknown"
+"""The service of a proxy that has none, and of clients nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class ProxyFacts:
     """One proxy. Everything in a configuration that is personal to it comes from here.
 
     `dns_port` is where mesh names are answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
+    `host_address` is that of its machine, where the agent knows it. `metrics_pair` are the files of a certificate and
+    its key for readers of metrics, `system_roots` the file of the roots that the machine trusts.
     """
 
     resource: "res.Resource[dataplane.Dataplane]"
@@ -57,6 +64,10 @@ class ProxyFacts:
     ipv6: bool = True
     dns_port: int = 0
     workdir: str = ""
+    host_address: str = ""
+    metrics_pair: tuple[str, str] = ("", "")
+    system_roots: str = ""
+    telemetry: environment.Inventory = environment.UNKNOWN
 
     @property
     def spec(self) -> dataplane.Dataplane:
@@ -69,18 +80,49 @@ class ProxyFacts:
         return self.resource.meta.labels.get(labels.ZONE, "")
 
     @property
-    def tags_header(self) -> str:
-        """Its tags as servers are told them: `&key=value1,value2&` for each key, in order."""
+    def service(self) -> str:
+        """The service that it is known by: that of its first inbound, or of its gateway; else `unknown`."""
         networking = self.spec.networking
         if networking is None:
+            return UNKNOWN
+        carriers = [each.tags for each in networking.inbound]
+        if networking.gateway is not None:
+            carriers.append(networking.gateway.tags)
+        return next((each[labels.SERVICE_TAG] for each in carriers if each.get(labels.SERVICE_TAG)), UNKNOWN)
+
+    @property
+    def address(self) -> str:
+        """Where peers dial it; empty without networking."""
+        return self.spec.networking.address if self.spec.networking else ""
+
+    @property
+    def workload(self) -> str:
+        """The KRI of its Workload; empty where it has none."""
+        own = self.resource.meta.labels
+        name = own.get(labels.WORKLOAD)
+        if not name:
             return ""
+        return str(kri.Kri("wl", self.resource.meta.mesh, self.zone, own.get(labels.NAMESPACE, ""), name))
+
+    @property
+    def tag_values(self) -> dict[str, set[str]]:
+        """Every value that its inbounds and its gateway give to a tag."""
+        networking = self.spec.networking
         found: dict[str, set[str]] = {}
+        if networking is None:
+            return found
         carriers = [each.tags for each in networking.inbound]
         if networking.gateway is not None:
             carriers.append(networking.gateway.tags)
         for tags in carriers:
             for key, value in tags.items():
                 found.setdefault(key, set()).add(value)
+        return found
+
+    @property
+    def tags_header(self) -> str:
+        """Its tags as servers are told them: `&key=value1,value2&` for each key, in order."""
+        found = self.tag_values
         return "".join(f"&{key}={','.join(sorted(found[key]))}&" for key in sorted(found))
 
     def has(self, feature: str) -> bool:
@@ -107,7 +149,15 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         ipv6=metadata.get("ipv6Enabled") is not False,
         dns_port=_integer(metadata.get("dataplane.dns.port")),
         workdir=str(metadata.get("workdir") or ""),
+        host_address=_text(metadata.get("dynamicMetadata"), "HOST_IP"),
+        metrics_pair=(_text(metadata, "metricsCertPath"), _text(metadata, "metricsKeyPath")),
+        system_roots=_text(metadata, "systemCaPath"),
+        telemetry=environment.read(metadata.get("otelEnvInventory")),
     )
+
+
+def _text(found: object, key: str) -> str:
+    return str(found.get(key) or "") if isinstance(found, Mapping) else ""
 
 
 def _integer(value: object) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from kuma.base import kri
 from kuma.envoy import api
 from kuma.plan import nodes, proxy
+from kuma.policy_engine import collectors as telemetry
 from kuma.policy_engine import matcher, modifications, rules, surroundings
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -25,7 +26,7 @@ class Context:
     """The few facts of mesh and proxy that translations need.
 
     `mtls`: the mesh has mutual TLS, `permissive`: its inbounds take plaintext, too. `zone` is where the proxy lives,
-    `own` what the policy's `personal` returned.
+    `own` what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
     """
 
     mesh: str
@@ -35,6 +36,7 @@ class Context:
     ipv6: bool = True
     transparent: bool = False
     permissive: bool = False
+    collectors: tuple[telemetry.Collector, ...] = ()
     own: Hashable = None
 
 

@@ -79,7 +79,7 @@ class Prometheus(kinds.Spec, frozen=True):
 
 
 class OpenTelemetry(otel.Backend, frozen=True):
-    """A collector that metrics are sent to, every `refresh_interval` (absent: 30 s)."""
+    """A collector that metrics are sent to, every `refresh_interval` (absent: 60 s)."""
 
     refresh_interval: values.GoDuration | None = None
 
