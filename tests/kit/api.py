@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kuma.base import errors
+from kuma.compiler import compile
 from kuma.legacy_policies import discovery as legacy
+from kuma.mesh import view
 from kuma.policies import discovery as policies
 from kuma.resources import builtin, codec
 from kuma.resources import catalog as catalogs
@@ -17,7 +19,9 @@ from kuma.servers.rest import app, control_plane, envoy_admin
 from kuma.services import (
     dataplane_rules,
     defaults,
+    inspection,
     mesh_rules,
+    policy_matches,
     rate_limit_rules,
     resources,
     signing_keys,
@@ -26,7 +30,7 @@ from kuma.services import (
 )
 from kuma.services import role as roles
 from kuma.store import memory
-from tests.kit import asgi
+from tests.kit import asgi, worlds
 
 LOCAL = {"host": "127.0.0.1:5681", "content-type": "application/json"}
 """Headers of a client on the same machine: the admin."""
@@ -41,16 +45,6 @@ def now() -> datetime:
 
 def known_kinds() -> catalogs.Catalog:
     return catalogs.Catalog(builtin.CORE_KINDS + policies.kinds() + legacy.kinds())
-
-
-class Inspector:
-    """Knows no proxy, or those that a test puts into `configs`."""
-
-    def __init__(self) -> None:
-        self.configs: dict[tuple[str, str, bool], Mapping[str, Any]] = {}
-
-    def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
-        return self.configs.get((mesh, name, shadow))
 
 
 class Envoys:
@@ -77,7 +71,6 @@ class Api:
     manager: resources.ResourceManager
     defaults: defaults.Defaults
     issuer: tokens.TokenIssuer
-    inspector: Inspector
     app: app.RestApp
 
     async def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = LOCAL) -> asgi.Answer:
@@ -134,18 +127,25 @@ def build(
         "ExternalService": rate_limit_rules.ExternalServiceRules(store),
     }
     manager = resources.ResourceManager(store, catalog, own_role, access.StaticAccess(), {} if plain else rules)
-    inspector = Inspector()
+    shaping = [*policies.policies(), *legacy.policies()]
+    current = compile.Compiler(shaping)
+
+    async def world() -> view.WorldView:
+        return await worlds.of_store(store, catalog, current.policy_kinds, own_role.zone or "default")
+
+    shadowed = compile.Compiler(shaping, with_shadow=True)
     built = app.build(
         app.Deps(
             manager=manager,
             permits=access.StaticAccess(),
             tokens=tokens.TokenValidator(keys, now),
             issuer=issuer,
-            inspector=inspector,
+            inspector=None if own_role.is_global else inspection.Inspector(store, world, current, shadowed),
+            matches=policy_matches.PolicyMatches(store, catalog, policies.orders()),
             envoy_admin=Envoys(),
             about=control_plane.About("host", "host-1", "2.14.3", lambda: "cluster-1", gui="/gui"),
             effective_config=lambda: {"mode": own_role.mode.value},
             settings=settings or app.Settings(),
         )
     )
-    return Api(store, catalog, manager, made, issuer, inspector, built)
+    return Api(store, catalog, manager, made, issuer, built)

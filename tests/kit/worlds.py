@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kuma.legacy_policies.trafficpermission import translate as traffic_permission
-from kuma.mesh import view
+from kuma.mesh import view, zones
 from kuma.policies.meshtrafficpermission import translate as mesh_traffic_permission
 from kuma.resources import builtin, codec
+from kuma.resources import catalog as catalogs
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
+from kuma.store import protocol as stores
 
 POLICIES = (mesh_traffic_permission.POLICY, traffic_permission.POLICY)
 KINDS = {each.name: each for each in (*builtin.CORE_KINDS, *(policy.kind for policy in POLICIES))}
@@ -87,4 +89,15 @@ def world(resources: Iterable[res.Resource[Any]]) -> view.WorldView:
     others = {each.kind.name for each in held if each.kind.policy is not None}
     empty = view.WorldView(frozenset(policy.kind.name for policy in POLICIES) | others)
     made, _ = empty.advance(view.Edit(each) for each in held)
+    return made
+
+
+async def of_store(
+    store: stores.Store, catalog: catalogs.Catalog, policy_kinds: frozenset[str], zone: str = "default"
+) -> view.WorldView:
+    """The picture of everything in a store, as it is seen from a zone."""
+    names = (*view.KINDS, *sorted(policy_kinds))
+    known = [kind for name in names if (kind := catalog.find(name)) is not None]
+    edits = [view.Edit(each) for kind in known for each in await store.list(kind)]
+    made, _ = view.WorldView(policy_kinds, zones=zones.Zones(zone)).advance(edits)
     return made

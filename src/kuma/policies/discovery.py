@@ -21,3 +21,8 @@ def kinds() -> tuple[declarations.Kind[Any], ...]:
 def policies() -> tuple[Any, ...]:
     """The policies that shape proxies; for control planes."""
     return plugins.policies(_PACKAGE)
+
+
+def orders() -> dict[str, int]:
+    """The place of each kind that shapes proxies, by its name."""
+    return {each.kind.name: each.order for each in policies()}

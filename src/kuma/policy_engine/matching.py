@@ -68,7 +68,17 @@ def match(
     with_shadow: bool = False,
 ) -> rules.ProxyRules:
     """What `policies`, all of `kind` in the proxy's mesh, say of one proxy."""
-    asked = places.places_of(subject.resource, around.gateways)
+    return match_places(kind, policies, places.places_of(subject.resource, around.gateways), around, with_shadow)
+
+
+def match_places(
+    kind: kinds.Kind[Any],
+    policies: Sequence[AnyResource],
+    asked: places.Places,
+    around: Surroundings,
+    with_shadow: bool = False,
+) -> rules.ProxyRules:
+    """As `match`, of a proxy of which only the places are known."""
     return answer(index.PolicyIndex(kind, in_force(policies, with_shadow), around), asked).for_proxy(asked)
 
 

@@ -70,6 +70,13 @@ def places_of(subject: Proxy, gateways: Iterable[AnyResource]) -> Places:
     return Places(subject.meta, tuple(found))
 
 
+def places_of_gateway(gateway: res.Resource[meshgateway.MeshGateway]) -> Places:
+    """The places of any proxy that serves a MeshGateway, as far as that alone tells about them."""
+    selecting = gateway.spec.selectors[0].match if gateway.spec.selectors else {}
+    listeners = tuple(_listeners("", selecting, gateway))
+    return Places(gateway.meta, listeners, is_gateway=True, is_builtin=True, gateway=gateway)
+
+
 def _of_gateway(
     subject: Proxy, networking: dataplane.Networking, own: dataplane.Gateway, gateways: Iterable[AnyResource]
 ) -> Places:

@@ -1,53 +1,83 @@
-"""Snapshots as people read them: Envoy resources as JSON, for `_config` and for whoever asks what a proxy has."""
+"""What a proxy is configured with, as people read it: Envoy resources as JSON, with and without shadow policies.
 
-from collections.abc import Callable
+The configuration is compiled for whoever asks, from the same picture and by the same functions as that of the proxy
+itself. Secrets cannot leak, because none takes part: certificates and keys are stand-ins, the same that Kuma shows.
+Source: Kuma's HTTP API, "Inspection".
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from google.protobuf import json_format, symbol_database
 
+from kuma.base import errors
+from kuma.compiler import admin, compile
 from kuma.discovery import resources as xds
+from kuma.mesh import view
+from kuma.plan import proxy
 from kuma.resources import resource as res
-from kuma.services import publisher
+from kuma.resources.kinds import dataplaneinsight
+from kuma.store import protocol as stores
 
-_SECRET_FIELDS = ("inlineBytes",)
+STAND_IN = compile.Identity(b"CERT", b"KEY", b"CA")
+ISSUED = compile.Issued(STAND_IN, STAND_IN)
+NO_CERTIFICATE = admin.AdminCertificate(b"", b"", b"")
+
+Configuration = dict[str, dict[str, Any]]
+"""Envoy resources as proto JSON, by type URL and name."""
 
 
 class Inspector:
-    """Answers from the snapshots that streams are fed with. `feed_of` finds the feed of a connected proxy."""
+    """Compiles proxies for those who ask.
 
-    def __init__(self, feed_of: Callable[[res.Key], publisher.Feed | None]) -> None:
-        self._feed_of = feed_of
+    `world` tells the picture, `current` compiles as for proxies and `shadowed` with shadow policies as well.
+    """
 
-    def config_of(self, mesh: str, name: str, shadow: bool = False) -> dict[str, Any] | None:
-        """`{type URL: {name: resource}}` of a connected proxy, keys and certificates left out; None if not connected.
+    def __init__(
+        self,
+        store: stores.Store,
+        world: Callable[[], Awaitable[view.WorldView]],
+        current: compile.Compiler,
+        shadowed: compile.Compiler,
+    ) -> None:
+        self._store = store
+        self._world = world
+        self._compilers = {False: current, True: shadowed}
 
-        `shadow` asks for shadow policies as well; none of the kinds of this build is evaluated differently for it.
+    async def config_of(self, mesh: str, name: str, shadow: bool) -> Configuration:
+        """The configuration of a proxy as it last connected; NotFound where it never did or does not exist.
+
+        `shadow`: as it would be with the policies that are marked as shadow.
         """
-        feed = self._feed_of(res.Key("Dataplane", mesh, name))
-        if feed is None or feed.snapshot is None:
-            return None
-        out: dict[str, Any] = {}
-        for type_url, resources in sorted(feed.snapshot.sets.items()):
-            if type_url == xds.SECRET:
-                continue
-            out[type_url] = {each.name: _readable(each) for each in sorted(resources, key=lambda each: each.name)}
-        return {kind: found for kind, found in out.items() if found}
+        insight = await self._store.get(res.Key(dataplaneinsight.KIND.name, mesh, name))
+        picture = (await self._world()).meshes.get(mesh)
+        dataplane = picture.dataplanes.get(name) if picture is not None else None
+        if picture is None or dataplane is None:
+            raise errors.NotFound(f"no Dataplane {name} in mesh {mesh}")
+        metadata: Mapping[str, Any] = insight.spec.metadata or {}
+        return configuration(self._compilers[shadow], picture, proxy.facts_of(dataplane, metadata))
 
 
-def _readable(rendered: xds.Rendered) -> Any:
-    name = rendered.type_url.removeprefix(xds.TYPE_PREFIX)
-    message = symbol_database.Default().GetSymbol(name)()
+def configuration(compiler: compile.Compiler, picture: view.MeshView, subject: proxy.ProxyFacts) -> Configuration:
+    """Everything that a proxy is sent."""
+    said = compiler.match(picture, subject)
+    own = compiler.own(picture, subject, said, ISSUED, NO_CERTIFICATE)
+    sets = compile.snapshot(own, compiler.shape(picture, subject, said)).sets
+    chosen = compiler.held(picture, subject).chosen
+    hidden = str(chosen.kri) if chosen is not None else ""  # of certificates of MeshIdentities Kuma shows nothing
+    out = {
+        type_url: {each.name: readable(each) for each in sorted(sets[type_url], key=_name) if each.name != hidden}
+        for type_url in sorted(sets)
+    }
+    return {type_url: resources for type_url, resources in out.items() if resources}
+
+
+def _name(rendered: xds.Rendered) -> str:
+    return rendered.name
+
+
+def readable(rendered: xds.Rendered) -> Any:
+    """One Envoy resource as proto JSON."""
+    message = symbol_database.Default().GetSymbol(rendered.type_url.removeprefix(xds.TYPE_PREFIX))()
     message.ParseFromString(rendered.value)
-    return _without_keys(json_format.MessageToDict(message))
-
-
-def _without_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: "<redacted>" if key in _SECRET_FIELDS and isinstance(each, str) else _without_keys(each)
-            for key, each in value.items()
-            if key != "tlsCertificates"
-        }
-    if isinstance(value, list):
-        return [_without_keys(each) for each in value]
-    return value
+    return json_format.MessageToDict(message)

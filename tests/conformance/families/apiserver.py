@@ -18,8 +18,8 @@ from tests.kit import api as kit
 
 ADDRESS = kit.LOCAL["host"]
 _TIME = re.compile(r'\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d[^"]+')
+_SEPARATOR = re.compile(r"^---$", re.M)
 _ZERO_TIME = "0001-01-01T00:00:00Z"
-_NOT_YET = re.compile(r"/(_rules|_layout|_routes|_policies|_config)(/|\?|$)")
 
 
 def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
@@ -32,9 +32,11 @@ def run(case: dict[str, Any], folder: Path) -> outcome.Outcome:
 
 
 def _documents(case: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    # Inputs repeat keys here and there, which the project's own reader refuses.
+    # Inputs repeat keys here and there, which the project's own reader refuses. Each document is read without the
+    # blank lines around it, as Kuma's reader does: a block of text at its end has no final newline.
     source = case.get("input")
-    return [each for each in yaml.safe_load_all((folder / source).read_text()) if each] if source else []
+    documents = _SEPARATOR.split((folder / source).read_text()) if source else []
+    return [found for each in documents if (found := yaml.safe_load(each.strip()))]
 
 
 def _lacking(case: dict[str, Any], folder: Path) -> str:
@@ -44,8 +46,6 @@ def _lacking(case: dict[str, Any], folder: Path) -> str:
             return f"no kind {each.get('type')}"
     for action in case["actions"]:
         path = action["path"]
-        if _NOT_YET.search(path):
-            return f"no view {path}"
         own = path.partition("?")[0].strip("/").split("/")
         plural = own[2] if own[0] == "meshes" and len(own) > 2 else own[0]
         if plural in ("_resources", "policies", "global-insights"):

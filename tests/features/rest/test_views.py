@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from kuma.services import insight_loop
+from kuma.services import role as roles
 from tests.kit import api as kit
+from tests.kit import json_patches
 
 CONNECTED = {
     "subscriptions": [
@@ -152,22 +154,50 @@ async def test_what_envoy_says() -> None:
 async def test_configuration_of_a_proxy() -> None:
     api = await shop()
     path = "/meshes/shop/dataplanes/web-1/_config"
-    unknown = await api.call("GET", path)
-    assert (unknown.status, json.loads(unknown.body)["title"]) == (404, "Failed to fetch dataplane insight")
-    api.inspector.configs["shop", "web-1", False] = {"type/Listener": {"a": {"port": 1}, "b": {}}}
-    api.inspector.configs["shop", "web-1", True] = {"type/Listener": {"a": {"port": 2}, "c": {}}}
-    assert await api.get(path) == {"xds": {"type/Listener": {"a": {"port": 1}, "b": {}}}}
-    shadow = await api.get(f"{path}?shadow=true&include=diff")
-    assert shadow["diff"] == [
-        {"op": "replace", "path": "/type~1Listener/a/port", "value": 2},
-        {"op": "remove", "path": "/type~1Listener/b", "value": {}},
-        {"op": "add", "path": "/type~1Listener/c", "value": {}},
+    for name in ("web-2", "nobody"):
+        unknown = await api.call("GET", f"/meshes/shop/dataplanes/{name}/_config")
+        assert (unknown.status, json.loads(unknown.body)["title"]) == (404, "Failed to fetch dataplane insight")
+    trial = {"targetRef": {"kind": "Mesh"}, "rules": [{"default": {"idleTimeout": "322s"}}]}
+    await api.put(
+        "/meshes/shop/meshtimeouts/trial",
+        {"type": "MeshTimeout", "mesh": "shop", "name": "trial", "labels": {"kuma.io/effect": "shadow"}, "spec": trial},
+    )
+    current, wanted = await api.get(path), await api.get(f"{path}?shadow=true&include=diff")
+    listener = current["xds"]["type.googleapis.com/envoy.config.listener.v3.Listener"]["inbound:192.168.0.1:80"]
+    assert listener["filterChains"][0]["filters"][0]["typedConfig"]["idleTimeout"] == "3600s"
+    assert json_patches.applied(current["xds"], wanted["diff"]) == wanted["xds"]
+    timeout = (
+        "/type.googleapis.com~1envoy.config.listener.v3.Listener/inbound:192.168.0.1:80"
+        "/filterChains/0/filters/0/typedConfig/idleTimeout"
+    )
+    assert [each for each in wanted["diff"] if each["path"] == timeout] == [
+        {"op": "test", "path": timeout, "value": "3600s"},
+        {"op": "remove", "path": timeout, "value": "3600s"},
+        {"op": "add", "path": timeout, "value": "322s"},
     ]
     for query in ("shadow=maybe", "include=all"):
         answer = await api.call("GET", f"{path}?{query}")
         name = query.partition("=")[0]
         detail = json.loads(answer.body)["detail"]
         assert detail == f"bad request: unsupported value for query parameter '{name}'"
+
+
+async def test_configuration_holds_no_secret() -> None:
+    api = await shop()
+    backends = {"enabledBackend": "ca-1", "backends": [{"name": "ca-1", "type": "builtin"}]}
+    await api.put("/meshes/shop", {"type": "Mesh", "name": "shop", "mtls": backends})
+    found = await api.get("/meshes/shop/dataplanes/web-1/_config")
+    secrets = found["xds"]["type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"]
+    assert secrets["identity_cert:secret:shop"]["tlsCertificate"] == {
+        "certificateChain": {"inlineBytes": "Q0VSVA=="},
+        "privateKey": {"inlineBytes": "S0VZ"},
+    }
+
+
+async def test_global_control_plane_configures_no_proxy() -> None:
+    api = kit.build(roles.Role(mode=roles.Mode.GLOBAL))
+    answer = await api.call("GET", "/meshes/shop/dataplanes/web-1/_config")
+    assert (answer.status, json.loads(answer.body)["detail"]) == (405, "Not allowed on global CP")
 
 
 async def test_views_of_mesh_services_need_them() -> None:

@@ -17,6 +17,7 @@ from kuma.base import errors
 from kuma.compiler import compile, health
 from kuma.envoy import bootstrap
 from kuma.legacy_policies import discovery as legacy_policies
+from kuma.mesh import view
 from kuma.policies import discovery as policies
 from kuma.resources import resource as res
 from kuma.security import server_certificate, tokens
@@ -29,6 +30,7 @@ from kuma.services import (
     cleanup,
     dataplane_insights,
     identities,
+    inspection,
     leader,
     metrics,
     proxies,
@@ -66,9 +68,13 @@ class ProxySide:
         self._idle_timeout = settings.metrics.dataplane.idle_timeout * _SECONDS
         self._is_shared = is_shared
         self._identities = identities.Identities(self._store, clock)
-        compiler = compile.Compiler([*policies.policies(), *legacy_policies.policies()])
+        shaping = [*policies.policies(), *legacy_policies.policies()]
+        compiler = compile.Compiler(shaping)
         self.publisher = publisher.Publisher(
             self._store, self._catalog, compiler, self._identities, secured.admin_certificates, measured
+        )
+        self.inspector = inspection.Inspector(
+            self._store, self._world, compiler, compile.Compiler(shaping, with_shadow=True)
         )
         self._insights = dataplane_insights.DataplaneInsights(
             self._store,
@@ -85,6 +91,9 @@ class ProxySide:
             secured.validator if settings.dp_server.authn.dp_proxy.type != "none" else None,
             delay=settings.xds_server.dataplane_deregistration_delay * _SECONDS,
         )
+
+    async def _world(self) -> view.WorldView:
+        return self.publisher.world
 
     async def recover(self) -> None:
         """Before the start: ends what an earlier run left open. On a shared store that is the leader's work."""

@@ -30,6 +30,7 @@ from kuma.apps.control_plane import (
 )
 from kuma.apps.control_plane import settings as configuration
 from kuma.base import errors
+from kuma.policies import discovery as policies
 from kuma.resources import resource as res
 from kuma.resources.kinds import config as configs
 from kuma.servers.diagnostics import app as diagnostics_app
@@ -39,11 +40,11 @@ from kuma.services import (
     dataplane_rules,
     defaults,
     insight_loop,
-    inspection,
     leader,
     measured_store,
     mesh_rules,
     metrics,
+    policy_matches,
     rate_limit_rules,
     resources,
     zone_rules,
@@ -219,13 +220,14 @@ class ControlPlane:
         )
 
     def _rest(self) -> rest_app.Deps:
-        api, side = self.settings.api_server, self.proxy_side
+        api = self.settings.api_server
         return rest_app.Deps(
             manager=self.manager,
             permits=self.security.permits,
             tokens=self.security.validator,
             issuer=self.security.issuer,
-            inspector=inspection.Inspector(side.publisher.feed_of if side is not None else lambda key: None),
+            inspector=self.proxy_side.inspector if self.proxy_side is not None else None,
+            matches=policy_matches.PolicyMatches(self.store, self.catalog, policies.orders()),
             envoy_admin=self.security.envoy_admin,
             about=rest_control_plane.About(
                 hostname=socket.gethostname(),

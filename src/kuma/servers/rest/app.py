@@ -30,15 +30,17 @@ from kuma.servers.rest import (
     intake,
     items,
     openapi,
+    proxy_policies,
     relations,
     replies,
     resources,
     routing,
+    rules,
     token_endpoints,
     turns,
 )
 from kuma.servers.rest import parameters as params
-from kuma.services import overviews
+from kuma.services import overviews, policy_matches
 from kuma.services import resources as use_cases
 
 Scope = MutableMapping[str, Any]
@@ -79,7 +81,8 @@ class Deps:
     permits: access.StaticAccess
     tokens: identity.TokenValidator
     issuer: token_endpoints.TokenIssuer
-    inspector: inspection.Inspector
+    inspector: inspection.Inspector | None
+    matches: policy_matches.PolicyMatches
     envoy_admin: envoy_admin.EnvoyAdmin
     about: control_plane.About
     effective_config: Callable[[], Mapping[str, Any]]
@@ -102,7 +105,9 @@ def build(deps: Deps) -> "RestApp":
     control_plane.ControlPlaneEndpoints(deps.about, deps.effective_config, deps.permits, deps.manager, shown).add_to(
         routes
     )
-    inspection.InspectionEndpoints(deps.manager, deps.inspector).add_to(routes)
+    inspection.InspectionEndpoints(deps.inspector).add_to(routes)
+    rules.RulesEndpoints(deps.manager, deps.matches).add_to(routes)
+    proxy_policies.ProxyPolicyEndpoints(deps.manager, deps.matches).add_to(routes)
     envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
     routes.add("GET", "/openapi.json", calls.Endpoint(_description(deps, routes), ""))

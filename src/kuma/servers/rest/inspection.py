@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from kuma.base import errors
-from kuma.resources.kinds import mesh
 from kuma.servers.rest import calls, json_diff, replies
-from kuma.services import resources
 
 _NO_INSIGHT = "Failed to fetch dataplane insight"
 
@@ -18,8 +16,8 @@ _NO_INSIGHT = "Failed to fetch dataplane insight"
 class Inspector(Protocol):
     """Knows the configuration of proxies."""
 
-    def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any] | None:
-        """Envoy resources by type URL, then name; None for a proxy that never connected or does not exist.
+    async def config_of(self, mesh: str, name: str, shadow: bool) -> Mapping[str, Any]:
+        """Envoy resources by type URL, then name; NotFound for a proxy that never connected or does not exist.
 
         `shadow`: as it would be with the policies that are marked as shadow.
         """
@@ -29,46 +27,30 @@ class Inspector(Protocol):
 class InspectionEndpoints:
     """Answers about single Dataplanes."""
 
-    def __init__(self, manager: resources.ResourceManager, inspector: Inspector) -> None:
-        self._manager = manager
+    def __init__(self, inspector: Inspector | None) -> None:
+        """None where the control plane configures no proxies, as a global one."""
         self._inspector = inspector
 
     def add_to(self, routes: calls.Routes) -> None:
         """Serves the endpoints."""
-        base = "/meshes/{mesh}/dataplanes/{name}"
-        routes.add("GET", f"{base}/_config", calls.Endpoint(self._config, _NO_INSIGHT))
-        for path in ("_layout", "_policies"):
-            routes.add(
-                "GET", f"{base}/{path}", calls.Endpoint(self._needs_mesh_services, "Failed to retrieve Dataplane")
-            )
+        path = "/meshes/{mesh}/dataplanes/{name}/_config"
+        routes.add("GET", path, calls.Endpoint(self._config, _NO_INSIGHT))
 
     async def _config(self, call: calls.Call) -> replies.Reply:
         shadow = _flag(call, "shadow")
         include = call.query.all("include")
         if any(each != "diff" for each in include):
             raise errors.BadRequest("bad request: unsupported value for query parameter 'include'")
-        if self._manager.role.is_global:
+        inspector = self._inspector
+        if inspector is None:
             raise errors.MethodNotAllowed("Not allowed on global CP")
         name, mesh_name = call.path["name"], call.path["mesh"]
-        wanted = self._inspector.config_of(mesh_name, name, shadow)
-        if wanted is None:
-            raise errors.NotFound("no configuration")
+        wanted = await inspector.config_of(mesh_name, name, shadow)
         document: dict[str, Any] = {"xds": wanted}
         if include:
-            current = self._inspector.config_of(mesh_name, name, False) if shadow else wanted
-            document["diff"] = json_diff.patch(current or {}, wanted)
+            current = await inspector.config_of(mesh_name, name, False) if shadow else wanted
+            document["diff"] = json_diff.patch(current, wanted)
         return replies.json_reply(document)
-
-    async def _needs_mesh_services(self, call: calls.Call) -> replies.Reply:
-        """These views are made of MeshServices: in other meshes the request is refused."""
-        with errors.titled("Failed to retrieve Mesh"):
-            owner = await self._manager.store.get(resources.mesh_key(call.path["mesh"]))
-        spec = owner.spec
-        assert isinstance(spec, mesh.Mesh)
-        if spec.mesh_services is None or spec.mesh_services.mode is not mesh.MeshServicesMode.EXCLUSIVE:
-            view = call.template.rpartition("/")[2]
-            raise errors.BadRequest(f"bad request: can't use {view} endpoint without meshService enabled")
-        return replies.PAGE_NOT_FOUND
 
 
 def _flag(call: calls.Call, name: str) -> bool:

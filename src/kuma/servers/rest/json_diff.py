@@ -3,33 +3,64 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+Operation = dict[str, Any]
 
-def patch(before: Any, after: Any) -> list[dict[str, Any]]:
-    """Operations that make `before` into `after`, in the order of their paths.
 
-    Lists of equal length are compared item by item; others, and values of different types, are replaced as a whole.
-    A removal also shows the value that goes, as Kuma does.
+def patch(before: Any, after: Any) -> list[Operation]:
+    """Operations that, one after the other, make `before` into `after`.
+
+    What goes is tested and removed, with its value, before something else takes its place, as Kuma shows it. What two
+    lists have in common at their ends stays; between that their items are compared one by one.
     """
     return list(_operations(before, after, ""))
 
 
-def _operations(before: Any, after: Any, path: str) -> Iterator[dict[str, Any]]:
+def _operations(before: Any, after: Any, path: str) -> Iterator[Operation]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in sorted({*before, *after}):
             here = f"{path}/{_escaped(str(key))}"
             if key not in after:
-                yield {"op": "remove", "path": here, "value": before[key]}
+                yield from _removal(here, before[key])
             elif key not in before:
-                yield {"op": "add", "path": here, "value": after[key]}
+                yield _addition(here, after[key])
             else:
                 yield from _operations(before[key], after[key], here)
-        return
-    if _is_list(before) and _is_list(after) and len(before) == len(after):
-        for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _operations(old, new, f"{path}/{index}")
-        return
-    if before != after:
-        yield {"op": "replace", "path": path, "value": after}
+    elif _is_list(before) and _is_list(after):
+        yield from _of_lists(before, after, path)
+    elif before != after:
+        yield from _removal(path, before)
+        yield _addition(path, after)
+
+
+def _of_lists(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[Operation]:
+    start = _common(before, after)
+    end = _common(before[start:][::-1], after[start:][::-1])
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    paired = min(len(old), len(new))
+    for index in range(paired):
+        yield from _operations(old[index], new[index], f"{path}/{start + index}")
+    here = f"{path}/{start + paired}"
+    for each in old[paired:]:
+        yield from _removal(here, each)
+    for each in reversed(new[paired:]):
+        yield _addition(here, each)
+
+
+def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many items two lists begin with alike."""
+    for index, (mine, its) in enumerate(zip(one, other, strict=False)):
+        if mine != its:
+            return index
+    return min(len(one), len(other))
+
+
+def _removal(path: str, value: Any) -> Iterator[Operation]:
+    yield {"op": "test", "path": path, "value": value}
+    yield {"op": "remove", "path": path, "value": value}
+
+
+def _addition(path: str, value: Any) -> Operation:
+    return {"op": "add", "path": path, "value": value}
 
 
 def _is_list(value: Any) -> bool:

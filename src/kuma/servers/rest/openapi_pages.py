@@ -145,6 +145,11 @@ SECURITY: Mapping[str, Schema] = {
 }
 
 _DATAPLANE = "/meshes/{mesh}/dataplanes/{name}"
+_OUTBOUND = f"{_DATAPLANE}/_outbounds/{{outbound}}"
+_POLICIES = _object(("policies",), policies=_list_of(_OBJECT))
+_RULES = _object(
+    ("resource", "rules", "httpMatches"), resource=_OBJECT, rules=_list_of(_OBJECT), httpMatches=_list_of(_OBJECT)
+)
 
 PAGES: Mapping[tuple[str, str], Page] = {
     ("GET", "/"): Page(
@@ -185,9 +190,23 @@ PAGES: Mapping[tuple[str, str], Page] = {
         "Dataplane",
         ("shadow", "include"),
     ),
+    ("GET", f"{_DATAPLANE}/_rules"): Page("Everything that policies say of a proxy.", _RULES, "Dataplane"),
+    ("GET", "/meshes/{mesh}/meshgateways/{name}/_rules"): Page(
+        "Everything that policies say of the proxies of a gateway.", _RULES, "MeshGateway"
+    ),
     ("GET", f"{_DATAPLANE}/_layout"): Page("Inbounds, outbounds and listeners of a proxy.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/policies"): Page("The policies of a proxy by the place they hold in.", _OBJECT, "Dataplane"),
-    ("GET", f"{_DATAPLANE}/_policies"): Page("The policies of a proxy.", _OBJECT, "Dataplane"),
+    ("GET", f"{_DATAPLANE}/_policies"): Page("The policies of a whole proxy.", _POLICIES, "Dataplane"),
+    ("GET", f"{_DATAPLANE}/_inbounds/{{inbound}}/_policies"): Page(
+        "The policies of an inbound, by its KRI.", _POLICIES, "Dataplane"
+    ),
+    ("GET", f"{_OUTBOUND}/_policies"): Page("The policies of an outbound, by its KRI.", _POLICIES, "Dataplane"),
+    ("GET", f"{_OUTBOUND}/_routes"): Page(
+        "The routes of an outbound, by its KRI.", _object(("routes",), routes=_list_of(_OBJECT)), "Dataplane"
+    ),
+    ("GET", f"{_OUTBOUND}/_routes/{{route}}/_policies"): Page(
+        "The policies of a route of an outbound, by the KRI of each.", _POLICIES, "Dataplane"
+    ),
     ("GET", f"{_DATAPLANE}/{{operation}}"): _envoy_says("Dataplane"),
     ("GET", "/zoneingresses/{name}/{operation}"): _envoy_says("ZoneIngress"),
     ("GET", "/zone-ingresses/{name}/{operation}"): _envoy_says("ZoneIngress"),
