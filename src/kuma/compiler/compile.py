@@ -186,7 +186,7 @@ class Compiler:
         clients = destinations.Clients(picture, unified, credentials.of_mesh(picture, unified=unified))
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
-        for outbound in outbounds.facts(subject, clients):
+        for outbound in outbounds.facts(subject, clients, said.source_tags):
             routes = self._routing.routes(outbound, said, clients)
             listener = self._shared.listener(picture, outbound, routes, said)
             built[xds.LISTENER, outbounds.listener_name(outbound)] = listener

@@ -13,6 +13,8 @@ from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import collectors, matcher, modifications, policy, routing, rules, surroundings
 
+TOLD_TAGS = ("FaultInjection", "RateLimit", "MeshFaultInjection")
+"""Kinds for which servers are told the tags of their clients; wherever in the mesh one of them is."""
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
 
@@ -32,6 +34,7 @@ class Matched:
 
     `context_key` is equal for proxies to which the shared voices speak in equal contexts; with an equal `shared_key`
     they say the same, too. That key compares resources by identity: it is good for as long as this object lives.
+    `source_tags` is the header with the proxy's tags, where servers are told them.
     """
 
     voices: tuple[Voice, ...]
@@ -40,10 +43,13 @@ class Matched:
     context_key: Hashable
     shared_key: Hashable
     around: surroundings.Surroundings
+    source_tags: str = ""
 
     def is_same(self, other: "Matched") -> bool:
         """Whether the same policies speak, in equal contexts."""
-        return self.around is other.around and all(
+        if self.around is not other.around or self.source_tags != other.source_tags:
+            return False
+        return all(
             mine.context == its.context
             and len(mine.found.policies) == len(its.found.policies)
             and all(a is b for a, b in zip(mine.found.policies, its.found.policies, strict=True))
@@ -80,7 +86,8 @@ class Matcher:
         contexts = (context, *(each.context.own for each in shared))
         heard = (*(found for _, found in routers), *(each.found for each in shared))
         said = tuple(tuple(map(id, each.policies)) for each in heard)
-        return Matched(tuple(voices), shared, routers, contexts, (contexts, id(around), said), around)
+        told = subject.tags_header if any(picture.of_kind(kind) for kind in TOLD_TAGS) else ""
+        return Matched(tuple(voices), shared, routers, contexts, (contexts, id(around), said, told), around, told)
 
     def surroundings(self, picture: view.MeshView) -> surroundings.Surroundings:
         """What targetRefs may lead over in this mesh; the same object while none of it changes."""

@@ -23,8 +23,10 @@ def listed(picture: view.MeshView, subject: proxy.ProxyFacts) -> mesh_outbounds.
     return picture.outbounds_of(subject.resource, transparent=transparent)
 
 
-def facts(subject: proxy.ProxyFacts, clients: destinations.Clients) -> tuple[nodes.OutboundFacts, ...]:
-    """The outbounds of a proxy, in the order it lists them."""
+def facts(
+    subject: proxy.ProxyFacts, clients: destinations.Clients, source_tags: str = ""
+) -> tuple[nodes.OutboundFacts, ...]:
+    """The outbounds of a proxy, in the order it lists them. `source_tags`: what HTTP servers are told of its tags."""
     bind = not subject.redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS)
     out = []
     for each in listed(clients.picture, subject):
@@ -47,6 +49,7 @@ def facts(subject: proxy.ProxyFacts, clients: destinations.Clients) -> tuple[nod
                 bind=bind,
                 ipv6=subject.ipv6,
                 subset=subset,
+                source_tags=source_tags if destination.protocol.is_http else "",
             )
         )
     return tuple(out)

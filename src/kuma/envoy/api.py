@@ -21,14 +21,14 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
-from envoy.extensions.common.matching.v3 import extension_matcher_pb2
-from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
-from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.config.trace.v3 import datadog_pb2, zipkin_pb2
 from envoy.config.trace.v3 import opentelemetry_pb2 as otlp_tracer_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2 as file_log_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.access_loggers.open_telemetry.v3 import logs_service_pb2 as otlp_log_pb2
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
+from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2 as http_rate_limit_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
@@ -50,8 +50,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
-from envoy.type.v3 import http_status_pb2
-from envoy.type.v3 import percent_pb2
+from envoy.type.v3 import http_status_pb2, percent_pb2
 from google.protobuf import any_pb2, duration_pb2
 from opentelemetry.proto.common.v1 import common_pb2 as otlp_pb2
 from xds.core.v3 import extension_pb2 as xds_extension_pb2

@@ -1,5 +1,7 @@
 """Connection managers, routes and HTTP protocol options."""
 
+from collections.abc import Mapping
+
 from kuma.envoy import api
 
 CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
@@ -73,4 +75,15 @@ def header_matcher(kind: str, name: str, value: str) -> api.Message:
         out.string_match.prefix = value
     else:
         out.string_match.exact = value
+    return out
+
+
+def tags_matcher(tags: Mapping[str, str], *, invert: bool = False) -> api.Message:
+    """A test of the header that tells the client's tags: that it has all of `tags` (`*`: with any value), or not."""
+    parts = []
+    for key in sorted(tags):
+        value = tags[key].replace(".", r"\.")
+        parts.append(f"&{key}=" + ("" if value == "*" else f"[^&]*{value}[,&]"))
+    out = api.HeaderMatcher(name=TAGS_HEADER, invert_match=invert)
+    out.string_match.safe_regex.regex = f".*{'.*'.join(parts)}.*"
     return out
