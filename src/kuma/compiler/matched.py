@@ -110,6 +110,7 @@ def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bo
         ipv6=subject.ipv6,
         transparent=subject.redirect.enabled,
         permissive=picture.is_permissive,
+        egress=picture.routing.through is not None,
         collectors=collectors.known(picture.of_kind("MeshOpenTelemetryBackend")),
     )
 

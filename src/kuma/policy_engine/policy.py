@@ -26,7 +26,7 @@ class Context:
     """The few facts of mesh and proxy that translations need.
 
     `mtls`: the mesh has mutual TLS, `permissive`: its inbounds take plaintext, too. `zone` is where the proxy lives,
-    `own` what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
+    `egress`: whatever leaves the zone goes through its egress; `own`: what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
     """
 
     mesh: str
@@ -36,6 +36,7 @@ class Context:
     ipv6: bool = True
     transparent: bool = False
     permissive: bool = False
+    egress: bool = False
     collectors: tuple[telemetry.Collector, ...] = ()
     own: Hashable = None
 
