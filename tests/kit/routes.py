@@ -90,9 +90,11 @@ API: Sequence[res.Resource[Any]] = (
 """Destinations of zone east, labelled `of` with their names."""
 
 
-def compiled(*resources: res.Resource[Any], mtls: bool = False, unified: bool = False) -> dict[str, dict[str, Any]]:
-    """What the client's proxy gets, as JSON: `listeners`, `clusters` and `endpoints` by name."""
-    fields = {"mtls": worlds.BUILTIN} if mtls else {}
+def compiled(
+    *resources: res.Resource[Any], mtls: bool = False, unified: bool = False, **mesh: Any
+) -> dict[str, dict[str, Any]]:
+    """What the client's proxy gets, as JSON: `listeners`, `clusters` and `endpoints` by name; `mesh` is of the Mesh."""
+    fields = {"mtls": worlds.BUILTIN, **mesh} if mtls else mesh
     mode = {"meshServices": {"mode": "Exclusive"}} if unified else {}
     edits = (view.Edit(each) for each in (worlds.a_mesh(**fields, **mode), *resources))
     empty = view.WorldView(frozenset(_KINDS))

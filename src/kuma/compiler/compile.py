@@ -78,9 +78,16 @@ def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.M
         picture.name,
         subject.has(proxy.UNIFIED_NAMING),
         subject.has(proxy.BIND_OUTBOUNDS),
+        _is_ipv6(subject),
+        subject.knows_kafka,
         outbounds.listed(picture, subject),
         said.shared_key,
     )
+
+
+def _is_ipv6(subject: proxy.ProxyFacts) -> bool:
+    networking = subject.spec.networking
+    return networking is not None and ":" in networking.address
 
 
 def snapshot(own: Own, shape: Shape) -> xds.Snapshot:
@@ -183,7 +190,8 @@ class Compiler:
     ) -> Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
         unified = inbounds.is_unified(picture, subject)
-        clients = destinations.Clients(picture, unified, credentials.of_mesh(picture, unified=unified))
+        shown = credentials.of_mesh(picture, unified=unified)
+        clients = destinations.Clients(picture, unified, shown, ipv6=_is_ipv6(subject))
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
         for outbound in outbounds.facts(subject, clients, said.source_tags):
@@ -193,8 +201,10 @@ class Compiler:
             for route in routes:
                 reached.update(dict.fromkeys(route.reached))
         for facts in reached:
-            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, said)
-            built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, clients.endpoints(facts), said)
+            service = clients.endpoints(facts)
+            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, said)
+            if not facts.is_direct:
+                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, said)
         sets: dict[str, dict[str, xds.Rendered]] = {}
         for (kind, _), made in built.items():
             if made.rendered is not None:

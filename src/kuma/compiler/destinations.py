@@ -18,11 +18,15 @@ from kuma.policy_engine import backends
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The side of the clients: their mesh, naming, and what they show. Equal for proxies that share clusters."""
+    """The side of the clients: their mesh, naming, and what they show. Equal for proxies that share clusters.
+
+    `ipv6`: they themselves are dialled over IPv6.
+    """
 
     picture: view.MeshView
     unified: bool
     shown: credentials.Credentials | None
+    ipv6: bool = False
 
     def of_service(self, service: str, tags: Mapping[str, str] | None = None) -> nodes.ClusterFacts:
         """The cluster of a `kuma.io/service`, or of those of its endpoints that carry `tags`.
@@ -49,6 +53,7 @@ class Clients:
             upstream=upstream,
             is_external=known.is_external,
             is_direct=known.is_direct,
+            ipv6=known.is_direct and self.ipv6,
         )
 
     def of_destination(self, found: mesh.Destination) -> nodes.ClusterFacts:

@@ -127,9 +127,13 @@ def _chain(
     subject: proxy.ProxyFacts, inbound: nodes.InboundFacts, listener: str, cluster: str, unified: bool
 ) -> nodes.ChainNode:
     if not inbound.protocol.is_http:
-        tcp = api.TcpProxy(stat_prefix=names.sanitize_stat(cluster), cluster=cluster)
+        stat = names.sanitize_stat(cluster)
+        tcp = api.TcpProxy(stat_prefix=stat, cluster=cluster)
         tcp.idle_timeout.CopyFrom(api.seconds(IDLE_SECONDS))
-        return nodes.ChainNode(tcp=tcp)
+        filters = listeners.kafka_filters(
+            stat, is_kafka=subject.knows_kafka and inbound.protocol is nodes.Protocol.KAFKA
+        )
+        return nodes.ChainNode(filters=filters, tcp=tcp)
     manager = http.connection_manager(names.sanitize_stat(cluster), ipv6=subject.ipv6)
     manager.forward_client_cert_details = api.SANITIZE_SET
     manager.set_current_client_cert_details.uri = True

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kuma.envoy import api, http, sockets
+from kuma.envoy import api, http, kafka, sockets
 from kuma.plan import nodes
 
 TAGS = "io.kuma.tags"
@@ -19,6 +19,11 @@ def tcp_listener(name: str, address: str, port: int, direction: int) -> api.Mess
 def set_tags(message: api.Message, tags: Mapping[str, str]) -> None:
     """Writes tags into the listener's metadata, where access logs and patches find them."""
     message.metadata.filter_metadata[TAGS].update(dict(sorted(tags.items())))
+
+
+def kafka_filters(stat: str, *, is_kafka: bool) -> list[nodes.FilterNode]:
+    """What stands before the TCP proxy of a chain that carries Kafka, if it does."""
+    return [nodes.FilterNode(nodes.Stage.PROTOCOL, kafka.FILTER, kafka.broker(stat))] if is_kafka else []
 
 
 def http_filters(protocol: nodes.Protocol) -> list[nodes.FilterNode]:

@@ -4,9 +4,10 @@ Nothing here is personal to a proxy, so a node is built once for all proxies tha
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kuma.base import labels
-from kuma.compiler import destinations, listeners
+from kuma.compiler import destinations, external, listeners
 from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.mesh import endpoints, view
 from kuma.mesh import outbounds as mesh_outbounds
@@ -48,6 +49,7 @@ def facts(
                 unified=clients.unified,
                 bind=bind,
                 ipv6=subject.ipv6,
+                is_kafka=subject.knows_kafka and destination.protocol is nodes.Protocol.KAFKA,
                 subset=subset,
                 source_tags=source_tags if destination.protocol.is_http else "",
             )
@@ -75,7 +77,9 @@ def node(
     stat = names.sanitize_stat(destination.name)
     if any(each.message is None for each in routes):
         splits = [split for each in routes for split in each.splits]
-        listener.chains.append(nodes.ChainNode(tcp=_tcp_proxy(stat, splits) if splits else None))
+        before = listeners.kafka_filters(stat, is_kafka=outbound.is_kafka)
+        chain = nodes.ChainNode(filters=before, tcp=_tcp_proxy(stat, splits)) if splits else nodes.ChainNode()
+        listener.chains.append(chain)
         return nodes.OutboundNode(outbound, listener)
     manager = http.connection_manager(stat, ipv6=outbound.ipv6)
     manager.normalize_path.value = True
@@ -112,14 +116,27 @@ def _tcp_proxy(stat: str, splits: Sequence[nodes.Split]) -> api.Message:
     return out
 
 
-def destination(picture: view.MeshView, facts: nodes.ClusterFacts) -> nodes.DestinationNode:
-    """The skeleton of the cluster of a destination, before any policy."""
-    message = clusters.cluster(facts.name, "EDS")
+def destination(
+    picture: view.MeshView, facts: nodes.ClusterFacts, outside: external.Outside | None = None
+) -> nodes.DestinationNode:
+    """The skeleton of the cluster of a destination, before any policy; `outside` where it is beyond the mesh.
+
+    Proxies of the mesh speak HTTP/2 to each other; what is beyond it is spoken to in its own protocol.
+    """
+    options: api.Message | None = http.upstream_options(http2=True)
+    if outside is not None:
+        facts = replace(facts, protocol=outside.protocol)
+        options = external.options(outside.protocol)
+    if outside is not None and facts.is_direct:
+        message = external.cluster(facts, outside)
+        message.load_assignment.CopyFrom(load_assignment(facts.name, (each for each, _ in outside.dialled)))
+    else:
+        message = clusters.cluster(facts.name, "EDS")
     context = None
     if facts.upstream is not None:
         up = facts.upstream
         context = tls.upstream(up.identity, up.roots, up.sni, exact=up.exact, prefix=up.prefix)
-    made = nodes.ClusterNode(facts.name, message, http=http.upstream_options(http2=True), tls=context, origin=ORIGIN)
+    made = nodes.ClusterNode(facts.name, message, http=options, tls=context, origin=ORIGIN)
     nodes.add_authors(made, [res.ref_to(picture.resource)])
     return nodes.DestinationNode(facts, made)
 

@@ -7,8 +7,8 @@ policies. So it does not matter which proxy asked first, and a conf that changes
 import weakref
 from collections.abc import Hashable, Sequence
 
+from kuma.compiler import external, outbounds, render
 from kuma.compiler import matched as matching
-from kuma.compiler import outbounds, render
 from kuma.discovery import resources as xds
 from kuma.envoy import api
 from kuma.mesh import endpoints, view
@@ -64,14 +64,21 @@ class SharedNodes:
         message = render.listener(node.listener, node.routes)
         return self._finish(key, xds.LISTENER, message, node.listener, matched)
 
-    def cluster(self, picture: view.MeshView, facts: nodes.ClusterFacts, matched: matching.Matched) -> Built:
-        """The cluster of a destination."""
+    def cluster(
+        self,
+        picture: view.MeshView,
+        facts: nodes.ClusterFacts,
+        service: endpoints.Service,
+        matched: matching.Matched,
+    ) -> Built:
+        """The cluster of a destination with these endpoints."""
+        outside = external.outside(picture, facts, service)
         confs = matching.confs_for(matched, facts)
-        key = ("cluster", facts, matched.context_key, confs)
+        key = ("cluster", facts, matched.context_key, confs, outside)
         found = self._nodes.get(key)
         if found is not None:
             return found
-        node = outbounds.destination(picture, facts)
+        node = outbounds.destination(picture, facts, outside)
         for voice, conf in zip(matched.shared, confs, strict=True):
             voice.speaker.cluster(conf, node, voice.context)
         nodes.add_authors(node.cluster, (who for conf in confs if conf is not None for who in conf.origins))

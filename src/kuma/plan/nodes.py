@@ -47,6 +47,7 @@ class Stage(enum.IntEnum):
     STATISTICS = 200
     FAULT = 300
     RATE_LIMIT = 400
+    PROTOCOL = 500
 
 
 @dataclass(slots=True)
@@ -140,7 +141,8 @@ class ClusterFacts:
 
     A destination is either `target`, the KRI of a MeshService or its like with the port as its section, or a
     `kuma.io/service` with, for a subset, further `tags`. `service` is what logs and certificates call it.
-    `is_external`: it is outside the mesh. `is_direct`: proxies dial it themselves, past the mesh.
+    `is_external`: it is outside the mesh. `is_direct`: proxies dial it themselves, past the mesh, and with `ipv6` look
+    for addresses of that family, too.
     """
 
     mesh: str
@@ -152,13 +154,16 @@ class ClusterFacts:
     upstream: Upstream | None = None
     is_external: bool = False
     is_direct: bool = False
+    ipv6: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundFacts:
     """What decides about the listener before one destination; nothing in it is personal to a proxy.
 
-    `subset` is the part of the destination that it leads to, where it asks for tags beside the service. `source_tags` is the header that tells the destination who calls, where some policy of the mesh asks for it.
+    `subset` is the part of the destination that it leads to, where it asks for tags beside the service. `is_kafka`:
+    Envoy's filter for that protocol is used. `source_tags` is the header that tells the destination who calls, where
+    some policy of the mesh asks for it.
     """
 
     destination: ClusterFacts
@@ -168,6 +173,7 @@ class OutboundFacts:
     bind: bool
     ipv6: bool
     source_tags: str = ""
+    is_kafka: bool = False
     subset: ClusterFacts | None = None
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kuma.base import kri, labels
+from kuma.envoy import kafka
 from kuma.plan import environment
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
@@ -19,6 +20,9 @@ BIND_OUTBOUNDS = "feature-bind-outbounds"
 EMBEDDED_DNS = "feature-embedded-dns"
 STRICT_INBOUND_PORTS = "feature-strict-inbound-ports"
 TELEMETRY_PIPE = "feature-otel-via-kuma-dp"
+
+LACKING = "envoy.lacking"
+"""Metadata that whoever reads the node adds: filters that we could use and this Envoy was built without."""
 
 UNKNOWN = "unknown"
 """The service of a proxy that has none, and of clients nobody knows."""
@@ -52,13 +56,15 @@ class Redirect:
 class ProxyFacts:
     """One proxy. Everything in a configuration that is personal to it comes from here.
 
-    `dns_port` is where mesh names are answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
+    `lacking` are filters that we could use and its Envoy was built without. `dns_port` is where mesh names are
+    answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
     `host_address` is that of its machine, where the agent knows it. `metrics_pair` are the files of a certificate and
     its key for readers of metrics, `system_roots` the file of the roots that the machine trusts.
     """
 
     resource: "res.Resource[dataplane.Dataplane]"
     features: frozenset[str] = frozenset()
+    lacking: frozenset[str] = frozenset()
     admin: Admin = Admin()
     redirect: Redirect = Redirect()
     ipv6: bool = True
@@ -125,6 +131,11 @@ class ProxyFacts:
         found = self.tag_values
         return "".join(f"&{key}={','.join(sorted(found[key]))}&" for key in sorted(found))
 
+    @property
+    def knows_kafka(self) -> bool:
+        """Whether its Envoy has the filter for Kafka."""
+        return kafka.FILTER not in self.lacking
+
     def has(self, feature: str) -> bool:
         """Whether the agent advertised a feature."""
         return feature in self.features
@@ -132,7 +143,7 @@ class ProxyFacts:
 
 def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[str, Any]) -> ProxyFacts:
     """What is known of a proxy from its Dataplane and the metadata of its Envoy node; malformed numbers count as 0."""
-    features = metadata.get("features")
+    features, lacking = metadata.get("features"), metadata.get(LACKING)
     networking = resource.spec.networking
     port = networking.admin.port if networking and networking.admin and networking.admin.port else 0
     admin = Admin(
@@ -144,6 +155,7 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
     return ProxyFacts(
         resource,
         features=frozenset(str(each) for each in features) if isinstance(features, list) else frozenset(),
+        lacking=frozenset(str(each) for each in lacking) if isinstance(lacking, list) else frozenset(),
         admin=admin if _integer(metadata.get("dataplane.admin.port")) else Admin(),
         redirect=_redirect(resource.spec, metadata.get("transparentProxy")),
         ipv6=metadata.get("ipv6Enabled") is not False,

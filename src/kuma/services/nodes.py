@@ -8,22 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kuma.base import errors
+from kuma.envoy import kafka
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 
 RESOURCE = "dataplane.resource"
 """Metadata: the Dataplane that the agent brought along, as JSON or YAML."""
 
+OPTIONAL_FILTERS = (kafka.FILTER,)
+"""Filters that we use and that not every build of Envoy has."""
+
 _INVALID = "request must have a valid Proxy ID: "
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One Envoy, as its first request describes it. Its long list of extensions is left behind."""
+    """One Envoy, as its first request describes it. Of its long list of extensions only what is `lacking` is kept."""
 
     id: str
     cluster: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
 
     @property
     def offered(self) -> str:

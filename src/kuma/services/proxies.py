@@ -18,6 +18,7 @@ import structlog
 
 from kuma.base import errors
 from kuma.discovery import resources as xds
+from kuma.plan import proxy
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
@@ -189,7 +190,8 @@ class Proxies:
         key = dataplane.key
         self._leaving.pop(key, None)
         metadata = dict(node.metadata)
-        feed = self._publisher.attach(key, metadata)
+        lacking = {proxy.LACKING: list(node.lacking)} if node.lacking else {}
+        feed = self._publisher.attach(key, metadata | lacking)
         shown = metadata if definition else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
         connection = self._insights.open(key, shown, lambda: feed.identity)
         session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, definition=definition)

@@ -10,6 +10,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.rpc import status_pb2
 
 from kuma.base import errors
+from kuma.plan import proxy
 from kuma.servers import xds
 from kuma.servers.xds import ads, intake
 from kuma.services import metrics
@@ -85,6 +86,25 @@ async def test_a_whole_dialogue(world):
         assert (status.cds.responses_sent, status.cds.responses_acknowledged) == (2, 1)
     assert not feed.is_attached
     assert not (await world.cp.insight("web-1")).is_online
+
+
+@pytest.mark.parametrize(
+    ("extensions", "lacking"),
+    [
+        ([], None),
+        (["envoy.filters.network.tcp_proxy"], ["envoy.filters.network.kafka_broker"]),
+        (["envoy.filters.network.tcp_proxy", "envoy.filters.network.kafka_broker"], None),
+    ],
+)
+async def test_an_envoy_that_lists_its_extensions_lacks_the_others(world, extensions, lacking):
+    async with world.call() as call:
+        node = calls.node()
+        for name in extensions:
+            node.extensions.add(name=name)
+        call.says(calls.request("cds", node=node))
+        await call.hears()
+        assert world.cp.publisher.feeds[0].metadata.get(proxy.LACKING) == lacking
+        assert proxy.LACKING not in (await world.cp.insight("web-1")).metadata
 
 
 async def test_streams_and_what_goes_over_them_are_counted(world):

@@ -47,7 +47,6 @@ def filters(listener: Mapping[str, Any]) -> list[list[str]]:
     [
         ("tcp", "tcp_proxy", None),
         ("tls", "tcp_proxy", None),
-        ("kafka", "tcp_proxy", None),
         ("http", "http_connection_manager", ["router"]),
         ("http2", "http_connection_manager", ["router"]),
         ("grpc", "http_connection_manager", ["grpc_stats", "router"]),
@@ -62,6 +61,22 @@ def test_an_inbound_is_served_by_its_protocol(protocol: str, network: str, http:
     if http is not None:
         made = listener["filterChains"][0]["filters"][0]["typedConfig"]["httpFilters"]
         assert [each["name"].rsplit(".", 1)[-1] for each in made] == http
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, ["kafka_broker", "tcp_proxy"]),
+        ({proxy.LACKING: ["envoy.filters.network.kafka_broker"]}, ["tcp_proxy"]),
+        ({proxy.LACKING: 7}, ["kafka_broker", "tcp_proxy"]),
+    ],
+)
+def test_kafka_has_a_filter_where_envoy_knows_it(metadata: dict[str, Any], expected: list[str]) -> None:
+    made = picture(worlds.a_mesh(), worlds.a_dataplane("d", "s", protocol="kafka", outbounds={"s": 10001}))
+    listeners = read(compiled(made, "d", metadata), xds.LISTENER)
+    assert (
+        filters(listeners["inbound:192.168.0.1:8080"]) == filters(listeners["outbound:127.0.0.1:10001"]) == [expected]
+    )
 
 
 @pytest.mark.parametrize(

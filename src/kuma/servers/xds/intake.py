@@ -59,8 +59,10 @@ async def admitted(
 
 
 def node_of(message: Any) -> nodes.Node:
-    """What we keep of an Envoy node; most of its 60 KB is a list of extensions."""
-    return nodes.Node(message.id, message.cluster, _mapping(message.metadata))
+    """What we keep of an Envoy node; most of its 60 KB is a list of extensions. One that lists none may have them all."""
+    known = {each.name for each in message.extensions}
+    lacking = tuple(each for each in nodes.OPTIONAL_FILTERS if known and each not in known)
+    return nodes.Node(message.id, message.cluster, _mapping(message.metadata), lacking)
 
 
 def _mapping(struct: Any) -> Mapping[str, Any]:
