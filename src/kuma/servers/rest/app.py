@@ -35,6 +35,7 @@ from kuma.servers.rest import (
     replies,
     resources,
     routing,
+    rule_places,
     rules,
     token_endpoints,
     turns,
@@ -108,6 +109,7 @@ def build(deps: Deps) -> "RestApp":
     inspection.InspectionEndpoints(deps.inspector).add_to(routes)
     rules.RulesEndpoints(deps.manager, deps.matches).add_to(routes)
     proxy_policies.ProxyPolicyEndpoints(deps.manager, deps.matches).add_to(routes)
+    rule_places.RulePlaceEndpoints(deps.manager, deps.matches).add_to(routes)
     envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)
     token_endpoints.TokenEndpoints(deps.issuer, deps.permits, settings.user_tokens).add_to(routes)
     routes.add("GET", "/openapi.json", calls.Endpoint(_description(deps, routes), ""))

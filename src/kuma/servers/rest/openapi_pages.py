@@ -196,6 +196,7 @@ PAGES: Mapping[tuple[str, str], Page] = {
     ),
     ("GET", f"{_DATAPLANE}/_layout"): Page("Inbounds, outbounds and listeners of a proxy.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/policies"): Page("The policies of a proxy by the place they hold in.", _OBJECT, "Dataplane"),
+    ("GET", f"{_DATAPLANE}/rules"): Page("The rules of a proxy by the place they hold in.", _OBJECT, "Dataplane"),
     ("GET", f"{_DATAPLANE}/_policies"): Page("The policies of a whole proxy.", _POLICIES, "Dataplane"),
     ("GET", f"{_DATAPLANE}/_inbounds/{{inbound}}/_policies"): Page(
         "The policies of an inbound, by its KRI.", _POLICIES, "Dataplane"
