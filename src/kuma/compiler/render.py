@@ -20,6 +20,7 @@ def listener(node: nodes.ListenerNode, routes: Sequence[nodes.RouteNode] = ()) -
 
 
 def _chain(out: api.Message, chain: nodes.ChainNode) -> None:
+    out.name = chain.name
     if chain.match is not None:
         out.filter_chain_match.CopyFrom(chain.match)
     if chain.tls is not None:

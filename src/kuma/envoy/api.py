@@ -34,6 +34,8 @@ from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2 as network_rate_limit_pb2
@@ -85,6 +87,7 @@ HeaderMatcher = route_components_pb2.HeaderMatcher
 HeaderValue = base_pb2.HeaderValue
 HttpConnectionManager = http_connection_manager_pb2.HttpConnectionManager
 HttpFilter = http_connection_manager_pb2.HttpFilter
+HttpInspector = http_inspector_pb2.HttpInspector
 HttpProtocolOptions = http_protocol_options_pb2.HttpProtocolOptions
 HttpRateLimit = http_rate_limit_pb2.LocalRateLimit
 HttpRbac = http_rbac_pb2.RBAC
@@ -101,6 +104,7 @@ OmitHostMetadata = omit_host_metadata_config_pb2.OmitHostMetadataConfig
 OtlpAccessLog = otlp_log_pb2.OpenTelemetryAccessLogConfig
 OtlpTracer = otlp_tracer_pb2.OpenTelemetryConfig
 OtlpValue = otlp_pb2.AnyValue
+OriginalDst = original_dst_pb2.OriginalDst
 PreviousHosts = previous_hosts_pb2.PreviousHostsPredicate
 PreviousPriorities = previous_priorities_config_pb2.PreviousPrioritiesConfig
 Permission = rbac_pb2.Permission

@@ -63,6 +63,7 @@ class FilterNode:
 class ChainNode:
     """One filter chain. `http` is the connection manager where there is one, its filters stand in `http_filters`."""
 
+    name: str = ""
     match: api.Message | None = None
     filters: list[FilterNode] = field(default_factory=list)
     http: api.Message | None = None
