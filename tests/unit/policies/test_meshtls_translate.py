@@ -69,7 +69,7 @@ def test_without_mutual_tls_there_is_nothing_to_say() -> None:
         (
             {"tlsVersion": {"min": "TLS13"}},
             {"tlsMinimumProtocolVersion": "TLSv1_3"},
-            {"tlsMinimumProtocolVersion": "TLSv1_3"},
+            {"tlsMinimumProtocolVersion": "TLSv1_3", "tlsMaximumProtocolVersion": "TLSv1_3"},
         ),
         (
             {"tlsVersion": {"max": "TLS11"}},

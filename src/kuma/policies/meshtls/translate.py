@@ -2,7 +2,8 @@
 
 The mode is asked before an inbound is built. Versions and ciphers are those of the whole mesh, so that clients take
 them from the policies about themselves. A server takes its ciphers only where a version is given, too (Kuma's way:
-its clients offer no others). Source: Kuma's documentation, "MeshTLS".
+its clients offer no others). Envoy's clients do not go beyond TLS 1.2 by themselves, so that one who may speak nothing
+older than TLS 1.3 is told to. Source: Kuma's documentation, "MeshTLS"; Envoy's API, "TlsParameters".
 """
 
 from collections.abc import Hashable
@@ -15,6 +16,7 @@ from kuma.policy_engine import merge, policy, rules
 from kuma.resources import resource as res
 
 ORDER = 300
+_NEWEST = "TLS13"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class MeshTLS(policy.Policy):
             return
         if found.base.conf.tls_version is not None:
             for each in secured:
-                _restrict(each, found.base.conf)
+                _restrict(each, found.base.conf, _highest(found.base.conf))
         nodes.add_authors(node.listener, found.origins)
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
@@ -63,18 +65,20 @@ class MeshTLS(policy.Policy):
     def cluster(self, conf: policy.Conf, node: nodes.DestinationNode, context: policy.Context) -> None:
         """The versions and ciphers that a client offers."""
         if isinstance(context.own, Offer) and node.cluster.tls is not None:
-            _restrict(node.cluster.tls, context.own.conf)
+            version, highest = context.own.conf.tls_version, _highest(context.own.conf)
+            if version is not None and version.min == _NEWEST:
+                highest = _NEWEST
+            _restrict(node.cluster.tls, context.own.conf, highest)
             nodes.add_authors(node.cluster, context.own.authors)
 
 
 POLICY = MeshTLS()
 
 
-def _restrict(context: api.Message, conf: model.Conf) -> None:
-    version = conf.tls_version
-    tls.restrict(
-        context,
-        lowest=version.min if version is not None else "",
-        highest=version.max if version is not None else "",
-        ciphers=conf.tls_ciphers or (),
-    )
+def _highest(conf: model.Conf) -> str:
+    return conf.tls_version.max if conf.tls_version is not None else ""
+
+
+def _restrict(context: api.Message, conf: model.Conf, highest: str) -> None:
+    lowest = conf.tls_version.min if conf.tls_version is not None else ""
+    tls.restrict(context, lowest=lowest, highest=highest, ciphers=conf.tls_ciphers or ())
