@@ -34,8 +34,10 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def issue(uris: list[str], signer: Pair | None = None, *, ca: bool = False, name: str = "test") -> Pair:
-    """A certificate with these URI SANs: signed by `signer`, or by itself."""
+def issue(
+    uris: list[str], signer: Pair | None = None, *, ca: bool = False, name: str = "test", hosts: tuple[str, ...] = ()
+) -> Pair:
+    """A certificate with these URIs and hosts as SANs: signed by `signer`, or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, name)])
     issuer, signing = subject, key
@@ -46,7 +48,8 @@ def issue(uris: list[str], signer: Pair | None = None, *, ca: bool = False, name
         signing = loaded
     now = datetime.datetime.now(datetime.UTC)
     usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
-    sans = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(each) for each in uris])
+    names = [*map(x509.UniformResourceIdentifier, uris), *map(x509.DNSName, hosts)]
+    sans = x509.SubjectAlternativeName(names)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)

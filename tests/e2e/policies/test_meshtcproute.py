@@ -11,24 +11,24 @@ from tests.kit import meshes, network, planes, sidecars, traffic
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("meshtcproute")]
 
 FIRST, SECOND = {"kind": "MeshService", "name": "first"}, {"kind": "MeshService", "name": "second"}
+OUTBOUNDS = ("first", "second", "third")
 NOBODY = {"kind": "MeshService", "name": "nobody", "port": 80}
 
 
 class Stage:
-    """A client of `first`, which speaks TCP as far as the mesh knows, like `second`, and of `third`, which speaks HTTP."""
+    """A client of `first`, TCP as far as the mesh knows, of `second`, Kafka, and of `third`, which speaks HTTP."""
 
     def __init__(self, mesh: meshes.Mesh) -> None:
         self.mesh = mesh.write(mtls=meshes.mtls())
         mesh.permit()
-        inbounds = {name: (mesh.echo("http", name).port, "tcp") for name in ("first", "second")}
+        spoken = {"first": "tcp", "second": "kafka"}
+        inbounds = {name: (mesh.echo("http", name).port, protocol) for name, protocol in spoken.items()}
         inbounds["third"] = mesh.echo("http", "third").inbound
         mesh.sidecar("servers", inbounds=inbounds).launch()
-        self.web: sidecars.Sidecar = mesh.sidecar(
-            "web", inbounds={"web": (1, "http")}, outbounds=("first", "third")
-        ).launch()
+        self.web: sidecars.Sidecar = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=OUTBOUNDS).launch()
         for each in mesh.sidecars:
             each.ready()
-        for service in ("first", "third"):
+        for service in OUTBOUNDS:
             traffic.until_status(self.web.url(service), 200)
 
     def ask(self, service: str = "first") -> str:
@@ -67,6 +67,11 @@ def test_a_backend_that_is_not_there_gets_nothing(stage: Stage) -> None:
     with stage.route("first", NOBODY):
         network.until("connections are closed", lambda: stage.ask() == "")
     network.until("the route is gone", lambda: stage.ask() == "first")
+
+
+def test_an_envoy_without_the_filter_for_kafka_carries_it_all_the_same(stage: Stage) -> None:
+    assert stage.ask("second") == "second"
+    assert "kafka_broker" not in stage.web.admin("/config_dump")[1]
 
 
 def test_connections_to_a_destination_that_speaks_http(stage: Stage) -> None:

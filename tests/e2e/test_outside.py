@@ -1,0 +1,86 @@
+"""What is outside the mesh: dialled by the client's Envoy itself, by host name, in plain text or with TLS of its own."""
+
+import contextlib
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit import meshes, network, pki, sidecars, traffic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+CA, STRANGER = pki.issue([], ca=True, name="ca"), pki.issue([], ca=True, name="stranger")
+SERVER = pki.issue([], CA, hosts=("localhost",))
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Answers with the host that it was asked for."""
+
+    def do_GET(self) -> None:
+        raw = self.headers["host"].encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+
+@contextlib.contextmanager
+def server(certificate: Path | None) -> Iterator[int]:
+    """The port of a server on 127.0.0.1, with TLS where there is a certificate."""
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        made.socket = context.wrap_socket(made.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield made.server_address[1]
+    finally:
+        made.shutdown()
+        made.server_close()
+        thread.join()
+
+
+def external(mesh: meshes.Mesh, port: int, **tls: Any) -> None:
+    """Writes the ExternalService `outside`."""
+    networking = {"address": f"localhost:{port}"} | ({"tls": {"enabled": True, **tls}} if tls else {})
+    tags = {"kuma.io/service": "outside", "kuma.io/protocol": "http"}
+    document = {"type": "ExternalService", "mesh": mesh.name, "name": "outside", "networking": networking, "tags": tags}
+    answer = mesh.plane.call("PUT", f"/meshes/{mesh.name}/external-services/outside", document)
+    assert answer.status in (200, 201), answer.text
+
+
+def client(mesh: meshes.Mesh) -> sidecars.Sidecar:
+    return mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("outside",)).start()
+
+
+def test_it_is_reached_in_plain_text_from_a_mesh_with_mtls(mesh: meshes.Mesh) -> None:
+    mesh.write(mtls=meshes.mtls())
+    mesh.permit()
+    with server(None) as port:
+        external(mesh, port)
+        web = client(mesh)
+        traffic.until_status(web.url("outside"), 200)
+        assert traffic.get(web.url("outside")).text == "localhost"
+
+
+def test_it_is_verified_by_its_own_roots(mesh: meshes.Mesh, tmp_path: Path) -> None:
+    (tmp_path / "server.pem").write_bytes(SERVER.cert + SERVER.key)
+    with server(tmp_path / "server.pem") as port:
+        external(mesh, port, caCert={"inlineString": CA.cert.decode()})
+        web = client(mesh)
+        traffic.until_status(web.url("outside"), 200)
+        external(mesh, port, caCert={"inlineString": STRANGER.cert.decode()})
+        network.until("it is no longer trusted", lambda: traffic.status(web.url("outside")) == 503)
+        external(mesh, port, caCert={"inlineString": CA.cert.decode()}, serverName="elsewhere")
+        web.until_told("elsewhere")
+        traffic.until_status(web.url("outside"), 503)
