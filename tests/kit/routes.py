@@ -1,6 +1,6 @@
 """A mesh with a client and some servers, and the routes that the client's proxy gets under routing policies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format, symbol_database
@@ -93,17 +93,33 @@ API: Sequence[res.Resource[Any]] = (
 def compiled(
     *resources: res.Resource[Any], mtls: bool = False, unified: bool = False, **mesh: Any
 ) -> dict[str, dict[str, Any]]:
-    """What the client's proxy gets, as JSON: `listeners`, `clusters` and `endpoints` by name; `mesh` is of the Mesh."""
+    """What the client's proxy gets, as JSON: `listeners`, `clusters` and `endpoints` by name, and their `authors`.
+
+    `mesh` are fields of the Mesh.
+    """
     fields = {"mtls": worlds.BUILTIN, **mesh} if mtls else mesh
     mode = {"meshServices": {"mode": "Exclusive"}} if unified else {}
-    edits = (view.Edit(each) for each in (worlds.a_mesh(**fields, **mode), *resources))
-    empty = view.WorldView(frozenset(_KINDS))
-    picture = empty.advance(edits)[0].meshes["m"]
-    subject = proxy.facts_of(picture.dataplanes["web-1"], {"features": [proxy.UNIFIED_NAMING] if unified else []})
+    made = _picture((worlds.a_mesh(**fields, **mode), *resources))
+    subject = proxy.facts_of(made.dataplanes["web-1"], {"features": [proxy.UNIFIED_NAMING] if unified else []})
     compiler = compile.Compiler(POLICIES)
-    shape = compiler.shape(picture, subject, compiler.match(picture, subject))
+    shape = compiler.shape(made, subject, compiler.match(made, subject))
     kinds = {"listeners": xds.LISTENER, "clusters": xds.CLUSTER, "endpoints": xds.ENDPOINT}
-    return {name: _read(kind, shape.sets.get(kind, {}).values()) for name, kind in kinds.items()}
+    found = {name: _read(kind, shape.sets.get(kind, {}).values()) for name, kind in kinds.items()}
+    found["authors"] = {name: [each.name for each in built.authors] for (_, name), built in shape.built.items()}
+    return found
+
+
+def _picture(resources: Iterable[res.Resource[Any]]) -> view.MeshView:
+    empty = view.WorldView(frozenset(_KINDS))
+    return empty.advance(view.Edit(each) for each in resources)[0].meshes["m"]
+
+
+def shape_keys(*resources: res.Resource[Any]) -> list[Hashable]:
+    """By what the proxies of a mesh share their outbounds, in the order of their names."""
+    made = _picture((worlds.a_mesh(), *resources))
+    compiler = compile.Compiler(POLICIES)
+    subjects = (proxy.facts_of(made.dataplanes[name], {}) for name in sorted(made.dataplanes))
+    return [compile.shape_key(made, each, compiler.match(made, each)) for each in subjects]
 
 
 def _read(kind: str, rendered: Any) -> dict[str, Any]:

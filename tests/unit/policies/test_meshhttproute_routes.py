@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit import routes
+from tests.kit import routes, worlds
 from tests.kit.routes import API, BACKENDS, rule
 
 CATCH_ALL = "9Zuf5Tg79OuZcQITwBbQykxAk2u4fRKrwYn3//AL4Yo="
@@ -290,6 +290,21 @@ def test_rules_of_several_policies_are_put_together_and_merged() -> None:
     assert (first["match"]["headers"][0]["stringMatch"]["exact"], first["requestHeadersToRemove"]) == ("GET", ["x"])
     assert action(first) == {"cluster": "api-b5aea33c6192fce8"}
     assert action(second) == {"cluster": "db2"}
+
+
+def test_a_listener_knows_whose_rules_it_follows() -> None:
+    snapshot = routes.compiled(*BACKENDS, routes.http_route("r", rule({"method": "GET"})))
+    assert snapshot["authors"][routes.listener(snapshot, routes.OUTBOUND)["name"]] == ["m", "r"]
+    assert snapshot["authors"][routes.listener(snapshot, routes.OF_DATABASE)["name"]] == ["m"]
+
+
+def test_clients_with_other_rules_share_no_outbounds() -> None:
+    one, two = (worlds.a_dataplane(name, name, outbounds={"api": 10001}, labels={"app": name}) for name in ("a", "b"))
+    alike = routes.shape_keys(one, two)
+    assert alike[0] == alike[1]
+    about_one = routes.http_route("r", rule({"method": "GET"}), target={"kind": "Dataplane", "labels": {"app": "a"}})
+    apart = routes.shape_keys(one, two, about_one)
+    assert apart[0] != apart[1]
 
 
 def test_clients_that_the_policy_is_not_about_keep_their_route() -> None:
