@@ -100,6 +100,21 @@ async def test_rules_of_a_gateway_are_those_of_the_proxies_that_serve_it() -> No
     assert [each["resourceMeta"]["name"] for each in of_mesh["origin"]] == ["all", "edge"]
 
 
+async def test_listeners_of_a_gateway_proxy_stand_where_inbounds_do() -> None:
+    api = await shop()
+    listeners = [{"port": 8090, "protocol": "HTTP"}, {"port": 8080, "protocol": "HTTP", "tags": {"port": "main"}}]
+    selectors = [{"match": {"kuma.io/service": "edge"}}]
+    await put(api, "MeshGateway", "edge", selectors=selectors, conf={"listeners": listeners})
+    gateway = {"type": "BUILTIN", "tags": {"kuma.io/service": "edge"}}
+    await put(api, "Dataplane", "edge-1", networking={"address": "192.168.0.9", "gateway": gateway})
+    await put_timeout(api, "all", 1, rules=[{}])
+    for path in ("dataplanes/edge-1", "meshgateways/edge"):
+        (timeouts,) = (await api.get(f"/meshes/shop/{path}/_rules"))["rules"]
+        inbounds = [each["inbound"] for each in timeouts["inboundRules"]]
+        assert [each["port"] for each in inbounds] == [8080, 8090]
+        assert all(each["tags"]["kuma.io/service"] == "edge" and "port" not in each["tags"] for each in inbounds)
+
+
 async def test_parts_of_a_proxy() -> None:
     api = await shop()
     listeners = [{"type": "ZoneEgress", "address": "192.168.0.2", "port": 10002, "name": "out"}]

@@ -51,6 +51,7 @@ def test_rules_of_a_mesh_traffic_permission(spec: dict[str, Any], expected: list
         ({"from": [FROM]}, ["'from' field is deprecated"]),
         ({"targetRef": {"kind": "MeshSubset"}, **rule(allow=[SPIFFE])}, ["MeshSubset value for 'targetRef.kind' is deprecated"]),
         ({"from": [{**FROM, "targetRef": {"kind": "MeshService", "name": "a"}}]}, ["'from' field is deprecated", "MeshService value for 'from[].targetRef.kind'"]),
+        ({"targetRef": {"kind": "MeshSubset"}, "from": [FROM]}, ["'from' field is deprecated", "MeshSubset value for 'targetRef.kind' is deprecated"]),
     ],
 )  # fmt: skip
 def test_warnings_of_a_mesh_traffic_permission(spec: dict[str, Any], beginnings: list[str]) -> None:

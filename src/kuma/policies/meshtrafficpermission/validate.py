@@ -52,7 +52,6 @@ def _check_rule(path: str, conf: "model.RuleConf") -> Iterator[Violation]:
 def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
     """Warnings about what still works and will go."""
     spec: model.MeshTrafficPermission = resource.spec
-    yield from targetref.deprecations(spec.target_ref)
     if spec.from_:
         yield (
             "'from' field is deprecated and will be removed in 3.0, use 'rules' with MeshIdentity (spiffeId) instead"
@@ -61,3 +60,4 @@ def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
         yield (
             "MeshService value for 'from[].targetRef.kind' is deprecated, use MeshSubset with 'kuma.io/service' instead"
         )
+    yield from targetref.deprecations(spec.target_ref)

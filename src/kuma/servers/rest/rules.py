@@ -16,6 +16,8 @@ from kuma.services import policy_matches, resources
 
 AnyResource = res.Resource[Any]
 Json = dict[str, Any]
+Naming = Callable[[rules.Listener], Json]
+"""How the view names an inbound or a listener of a gateway."""
 
 
 class RulesEndpoints:
@@ -53,7 +55,8 @@ class RulesEndpoints:
             gateway = await self._manager.store.get(res.Key(meshgateway.KIND.name, owner, call.path["name"]))
             around = await self._matches.around(owner)
         found = await self._matches.of_gateway(gateway, around)
-        return replies.json_reply(document(gateway, found, {}, by_tags=not is_exclusive(around)))
+        selecting = gateway.spec.selectors[0].match if gateway.spec.selectors else {}
+        return replies.json_reply(document(gateway, found, listeners_with(selecting), by_tags=not is_exclusive(around)))
 
 
 def is_exclusive(around: surroundings.Surroundings) -> bool:
@@ -62,22 +65,27 @@ def is_exclusive(around: surroundings.Surroundings) -> bool:
     return services is not None and services.mode is mesh.MeshServicesMode.EXCLUSIVE
 
 
-def inbounds_of(proxy: res.Resource[dataplane.Dataplane]) -> Mapping[rules.Listener, Json]:
-    """The inbounds and zone proxy listeners of a Dataplane as the view names them, in the order of their ports."""
-    networking = proxy.spec.networking
-    if networking is None:
-        return {}
-    found: dict[rules.Listener, Json] = {}
+def inbounds_of(proxy: res.Resource[dataplane.Dataplane]) -> Naming:
+    """Names of the inbounds and zone proxy listeners of a Dataplane, or of the listeners of a gateway."""
+    networking = proxy.spec.networking or dataplane.Networking()
+    if networking.gateway is not None:
+        return listeners_with(networking.gateway.tags)
     several: list[dataplane.Inbound | dataplane.Listener] = [*networking.inbound, *networking.listeners]
-    for each in sorted(several, key=lambda each: each.port):
-        shown: Json = {"tags": getattr(each, "tags", {}), "port": each.port}
-        found[each.address or networking.address, each.port] = shown | ({"name": each.name} if each.name else {})
-    return found
+    known = {(each.address or networking.address, each.port): each for each in several}
+
+    def name(at: rules.Listener) -> Json:
+        found = known[at]
+        return {"tags": getattr(found, "tags", {}), "port": found.port} | ({"name": found.name} if found.name else {})
+
+    return name
 
 
-def document(
-    resource: AnyResource, found: Sequence[rules.ProxyRules], inbounds: Mapping[rules.Listener, Json], *, by_tags: bool
-) -> Json:
+def listeners_with(tags: Mapping[str, str]) -> Naming:
+    """Names of the listeners of a gateway that has these tags."""
+    return lambda at: {"tags": tags, "port": at[1]}
+
+
+def document(resource: AnyResource, found: Sequence[rules.ProxyRules], inbounds: Naming, *, by_tags: bool) -> Json:
     """The whole view. `by_tags`: with the rules of destinations by `kuma.io/service`."""
     shown = [made for each in found if (made := _Kind(each).document(inbounds, by_tags)) is not None]
     matches = {hash_: match for each in found for hash_, match in _http_matches(each)}
@@ -95,7 +103,7 @@ class _Kind:
         self._found = found
         self._authors = {res.ref_to(each): each for each in found.policies}
 
-    def document(self, inbounds: Mapping[rules.Listener, Json], by_tags: bool) -> Json | None:
+    def document(self, inbounds: Naming, by_tags: bool) -> Json | None:
         """None where they say nothing."""
         found = self._found
         shown: Json = {
@@ -111,12 +119,9 @@ class _Kind:
             return None
         return {"type": found.kind, **shown, "warnings": list(found.warnings)}
 
-    def _by_inbound(
-        self, inbounds: Mapping[rules.Listener, Json], print_rules: Callable[[rules.InboundRules], list[Json]]
-    ) -> list[Json]:
-        shown = (
-            (name, print_rules(self._found.inbounds[at])) for at, name in inbounds.items() if at in self._found.inbounds
-        )
+    def _by_inbound(self, inbounds: Naming, print_rules: Callable[[rules.InboundRules], list[Json]]) -> list[Json]:
+        said = {**self._found.inbounds, **self._found.gateway.inbounds}
+        shown = [(inbounds(at), print_rules(said[at])) for at in sorted(said, key=lambda at: (at[1], at[0]))]
         return [{"inbound": name, "rules": each} for name, each in shown if each]
 
     def _by_tags(self, found: Iterable[rules.SubsetRule]) -> list[Json]:
