@@ -1,11 +1,10 @@
 """Several scrapes as one."""
 
+import itertools
+
 import pytest
 
 from kuma.apps.dataplane.metrics import combining, exposition
-
-OPEN = "application/openmetrics-text"
-PROMETHEUS = f"{OPEN};version=1.0.0;q=0.5,{OPEN};version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
 
 @pytest.mark.parametrize(
@@ -20,22 +19,48 @@ def test_bodies_one_after_the_other(bodies: list[bytes], content_type: str, whol
     assert combining.concatenate(bodies, content_type) == whole
 
 
+NEWEST, NEW, OLD = combining.OPEN_METRICS_1_0_0, combining.OPEN_METRICS_0_0_1, combining.TEXT
+KNOWN = {"newest": NEWEST, "new": NEW, "old": OLD}
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations(KNOWN)) + list(itertools.combinations(KNOWN, 2)))
+def test_the_best_format_that_an_application_answers_in_is_that_of_the_whole(names: tuple[str, ...]) -> None:
+    best = next(each for each in KNOWN if each in names)
+    for accepted in ("", OLD, f"{NEWEST};q=0.1"):
+        assert combining.content_type_of([KNOWN[each] for each in names], accepted) == KNOWN[best]
+        assert combining.content_type_of([*(KNOWN[each] for each in names), "image/png", ""], accepted) == KNOWN[best]
+
+
 @pytest.mark.parametrize(
-    ("answered", "accepted", "chosen"),
+    ("written", "known"),
     [
-        ([f"{OPEN}; version=0.0.1; charset=utf-8", "", "text/plain"], PROMETHEUS, combining.OPEN_METRICS_0_0_1),
-        ([f"{OPEN}; version=1.0.0", f"{OPEN}; version=0.0.1"], "", combining.OPEN_METRICS_1_0_0),
-        (["text/plain; version=0.0.4"], PROMETHEUS, combining.TEXT),
-        (["text/html"], PROMETHEUS, combining.OPEN_METRICS_1_0_0),
-        ([], "text/plain;q=0.9, application/openmetrics-text;q=0.8", combining.TEXT),
-        ([], "*/*", combining.TEXT),
-        ([], f"{OPEN};version=9.9.9", combining.TEXT),
-        ([], "text/plain;q=nonsense", combining.TEXT),
-        ([], "", combining.TEXT),
+        ("Application/OpenMetrics-Text; Charset=UTF-8; Version=1.0.0", NEWEST),
+        ("application/openmetrics-text;charset=utf-8", NEW),
+        ("text/plain", OLD),
     ],
 )
-def test_content_type(answered: list[str], accepted: str, chosen: str) -> None:
-    assert combining.content_type_of(answered, accepted) == chosen
+def test_spellings_of_a_format(written: str, known: str) -> None:
+    assert combining.content_type_of([written], "") == known
+    assert combining.content_type_of([], written) == known
+
+
+@pytest.mark.parametrize(
+    ("accepted", "chosen"),
+    [
+        ("", OLD),
+        ("image/png, application/json", OLD),
+        ("application/openmetrics-text; version=2.0.0", OLD),
+        ("text/plain; version=1.0.0, application/openmetrics-text; version=0.0.1; q=0.2", NEW),
+        ("text/plain; q=0.3, application/openmetrics-text; version=1.0.0; q=0.31", NEWEST),
+        ("text/plain; q=0.32, application/openmetrics-text; version=1.0.0; q=0.31", OLD),
+        ("application/openmetrics-text; q=0, image/png", OLD),
+        ("application/openmetrics-text; version=1.0.0; q=high", OLD),
+        ("application/openmetrics-text; version=1.0.0, text/plain", NEWEST),
+    ],
+)
+def test_without_an_application_the_reader_decides(accepted: str, chosen: str) -> None:
+    assert combining.content_type_of([], accepted) == chosen
+    assert combining.content_type_of(["application/json"], accepted) == chosen
 
 
 def test_families_of_several_applications() -> None:
