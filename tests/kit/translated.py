@@ -42,7 +42,7 @@ class Client:
         subject = proxy.facts_of(self._picture.dataplanes["web"], {})
         self._speaker = speaker
         self._said = _match(speaker, policies, subject)
-        (self._facts,) = outbounds.facts(subject, destinations.Clients(self._picture, unified=False, shown=None))
+        (self._facts,) = outbounds.facts(subject, destinations.Clients(self._picture, unified=False))
         own = speaker.personal(self._said, subject) if policies else None
         self._context = policy.Context("m", mtls=False, own=own)
 

@@ -6,6 +6,7 @@ its services changes. What is personal (inbounds, admin, identity) is an `Own`. 
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kuma.base import kri
 from kuma.compiler import (
@@ -23,7 +24,7 @@ from kuma.compiler import (
 )
 from kuma.compiler import shared as sharing
 from kuma.discovery import resources as xds
-from kuma.envoy import api, tls
+from kuma.envoy import api, names, tls
 from kuma.mesh import view
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import policy
@@ -35,11 +36,19 @@ Sets = Mapping[str, Mapping[str, xds.Rendered]]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """PEMs of one proxy in a mesh with mutual TLS: its chain and key, and the roots it trusts."""
+    """PEMs of one proxy in a mesh with mutual TLS: its chain and key, and the roots of who signed it."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     roots: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a proxy got from the CA of its mesh, and because of its MeshIdentity; None where it has no such thing."""
+
+    by_mesh: Identity | None = None
+    by_identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,20 @@ class Shape:
     targets: frozenset[kri.Kri] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What both halves of a configuration have to agree about: the Mesh, and who proves to be whom."""
+
+    mesh: res.Resource[Any]
+    held: credentials.Held
+
+    def is_same(self, other: "Basis | None") -> bool:
+        """Whether halves with these two fit together."""
+        return other is not None and self.mesh is other.mesh and self.held == other.held
+
+
 class MissingIdentity(Exception):
-    """The mesh demands mutual TLS and the proxy has no certificate yet; nothing may be sent in its place."""
+    """The proxy has to prove who it is and has no certificate yet; nothing may be sent in its place."""
 
 
 def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.Matched) -> Hashable:
@@ -82,6 +103,7 @@ def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.M
         subject.knows_kafka,
         outbounds.listed(picture, subject),
         said.shared_key,
+        credentials.held(picture, subject, unified=inbounds.is_unified(picture, subject)),
     )
 
 
@@ -117,6 +139,14 @@ class Compiler:
         """How many shared nodes were made so far: a change should make those it concerns, and no other."""
         return self._shared.built
 
+    def held(self, picture: view.MeshView, subject: proxy.ProxyFacts) -> credentials.Held:
+        """What a proxy shows to its peers and whom it trusts, in both halves."""
+        return credentials.held(picture, subject, unified=inbounds.is_unified(picture, subject))
+
+    def basis(self, picture: view.MeshView, subject: proxy.ProxyFacts) -> Basis:
+        """What both halves are made for."""
+        return Basis(picture.resource, self.held(picture, subject))
+
     def match(self, picture: view.MeshView, subject: proxy.ProxyFacts) -> matched.Matched:
         """What all policies say of a proxy."""
         unified = inbounds.is_unified(picture, subject)
@@ -127,16 +157,16 @@ class Compiler:
         picture: view.MeshView,
         subject: proxy.ProxyFacts,
         said: matched.Matched,
-        identity: Identity | None,
+        issued: Issued,
         admin_certificate: admin.AdminCertificate | None,
     ) -> Own:
-        """The personal half; MissingIdentity where mutual TLS is on and `identity` is absent."""
-        if picture.backend is not None and identity is None:
-            raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
+        """The personal half; MissingIdentity where the proxy has to prove who it is and `issued` lacks the means."""
+        held = self.held(picture, subject)
+        secrets = self._secrets(picture, subject, held, issued)
         plan = nodes.ProxyPlan(subject)
         strict = False
         for facts in inbounds.facts(subject):
-            plaintext = _takes_plaintext(picture, said, facts)
+            plaintext = _takes_plaintext(picture, said, facts, held)
             strict = strict or not plaintext
             node = inbounds.node(picture, subject, facts, plaintext=plaintext)
             for voice in said.voices:
@@ -158,28 +188,38 @@ class Compiler:
         )
         if told is not None:
             plan.listeners.append(told)
-        return _rendered(plan, said, self._secrets(picture, subject, identity))
+        return _rendered(plan, said, secrets)
 
     def _secrets(
-        self, picture: view.MeshView, subject: proxy.ProxyFacts, identity: Identity | None
+        self, picture: view.MeshView, subject: proxy.ProxyFacts, held: credentials.Held, issued: Issued
     ) -> tuple[sharing.Built, ...]:
-        """Certificate and roots. The roots of a mesh are one object for all its proxies."""
-        shown = credentials.of_mesh(picture, unified=inbounds.is_unified(picture, subject))
-        if identity is None or shown is None:
-            return ()
-        author = (res.ref_to(picture.resource),)
+        """Certificates and roots. The roots of a mesh are one object for all its proxies."""
+        if (held.of_mesh is not None and issued.by_mesh is None) or (
+            held.of_identity is not None and not held.is_external and issued.by_identity is None
+        ):
+            raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
+        author = res.ref_to(picture.resource)
+        found: list[tuple[Hashable, api.Message, Authors]] = []
+        by_mesh, by_identity = issued.by_mesh, issued.by_identity
+        if held.of_mesh is not None and by_mesh is not None:
+            name = held.of_mesh.identity
+            found.append((by_mesh, tls.identity_secret(name, by_mesh.certificate, by_mesh.key), (author,)))
+            if held.of_mesh.roots != names.TRUST_BUNDLE:
+                found.append((by_mesh.roots, tls.ca_secret(held.of_mesh.roots, by_mesh.roots), (author,)))
+        if held.of_identity is not None and held.chosen is not None and by_identity is not None:
+            secret = tls.identity_secret(held.of_identity.identity, by_identity.certificate, by_identity.key)
+            found.append((by_identity, secret, (res.ref_to(held.chosen.resource),)))
+        if held.trusts_bundle:
+            trusts, who = picture.trusts, tuple(res.ref_to(each) for each in picture.of_kind("MeshTrust"))
+            if by_mesh is not None:
+                trusts, who = trusts.with_roots(picture.name, by_mesh.roots.decode()), (author, *who)
+            found.append((trusts, tls.trust_secret(names.TRUST_BUNDLE, trusts.domains), who))
+        return tuple(self._secret(key, message, who) for key, message, who in found)
 
-        def secret(key: Hashable, message: api.Message) -> sharing.Built:
-            held = self._shared.get(key)
-            return held or self._shared.keep(key, sharing.Built(render.rendered(xds.SECRET, message), author))
-
-        return (
-            secret(
-                ("identity", shown, identity),
-                tls.identity_secret(shown.identity, identity.certificate, identity.key),
-            ),
-            secret(("roots", shown, identity.roots), tls.ca_secret(shown.roots, identity.roots)),
-        )
+    def _secret(self, key: Hashable, message: api.Message, authors: Authors) -> sharing.Built:
+        known = ("secret", message.name, key)
+        made = self._shared.get(known)
+        return made or self._shared.keep(known, sharing.Built(render.rendered(xds.SECRET, message), authors))
 
     def shape(
         self,
@@ -190,8 +230,7 @@ class Compiler:
     ) -> Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
         unified = inbounds.is_unified(picture, subject)
-        shown = credentials.of_mesh(picture, unified=unified)
-        clients = destinations.Clients(picture, unified, shown, ipv6=_is_ipv6(subject))
+        clients = destinations.Clients(picture, unified, self.held(picture, subject), ipv6=_is_ipv6(subject))
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
         for outbound in outbounds.facts(subject, clients, said.source_tags):
@@ -216,12 +255,17 @@ class Compiler:
         return Shape(kept, built, services, targets)
 
 
-def _takes_plaintext(picture: view.MeshView, said: matched.Matched, inbound: nodes.InboundFacts) -> bool:
-    """Whether an inbound takes plaintext: where nothing else is spoken, or beside mutual TLS."""
-    out = picture.is_permissive
+def _takes_plaintext(
+    picture: view.MeshView, said: matched.Matched, inbound: nodes.InboundFacts, held: credentials.Held
+) -> bool:
+    """Whether an inbound takes plaintext: where nothing else is spoken, or beside mutual TLS.
+
+    The mode of the mesh's CA says nothing about MeshIdentities.
+    """
+    out = picture.is_permissive and held.of_identity is None
     for voice in said.voices:
         out = voice.speaker.takes_plaintext(voice.found.inbound(inbound.address, inbound.port), out)
-    return out or picture.backend is None
+    return out or held.shown is None
 
 
 def _is_same(old: Mapping[str, xds.Rendered], new: Mapping[str, xds.Rendered]) -> bool:

@@ -1,25 +1,87 @@
 """What a proxy shows to its peers and whom it trusts: the names of its secrets, for all TLS contexts of the mesh.
 
 The secrets themselves are personal and stand in the proxy's own half; their names are the same for all proxies with
-the same sort of identity, so that clusters can be shared.
+the same sort of identity, so that clusters can be shared. A proxy that a MeshIdentity selects shows that identity;
+towards destinations by `kuma.io/service` it shows the one of the mesh's CA, if there is one. As soon as a mesh has
+MeshTrusts, all its proxies trust what these say, and a CA of the mesh besides, so that identities can be changed
+while traffic flows. Source: Kuma's documentation, "MeshIdentity" and "MeshTrust".
 """
 
 from dataclasses import dataclass
 
 from kuma.envoy import names
-from kuma.mesh import view
+from kuma.mesh import spiffe_ids, view
+from kuma.plan import proxy
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Names of the secrets with a proxy's certificate and with the roots it trusts."""
+    """Names of the secrets with a proxy's certificate and with the roots it trusts, both from `server`.
+
+    `server` is the cluster of who hands secrets out, empty for the control plane. `clients` are what the URIs of
+    clients begin with; with none of them the roots alone decide. `names_servers`: so they do on the side of a client,
+    unless this is set.
+    """
 
     identity: str
     roots: str
+    clients: tuple[str, ...] = ()
+    names_servers: bool = True
+    server: str = ""
 
 
-def of_mesh(picture: view.MeshView, *, unified: bool) -> Credentials | None:
-    """Those from the CA backend of a mesh; None where it has no mutual TLS."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Everything that a proxy has: by the CA of its mesh, and by its MeshIdentity. `chosen` is that identity."""
+
+    of_mesh: Credentials | None = None
+    of_identity: Credentials | None = None
+    chosen: spiffe_ids.Identity | None = None
+
+    @property
+    def shown(self) -> Credentials | None:
+        """What it shows to its clients and to MeshServices; None where it has nothing to show."""
+        return self.of_identity or self.of_mesh
+
+    @property
+    def trusts_bundle(self) -> bool:
+        """Whether the roots of all trust domains are needed."""
+        return any(each is not None and each.roots == names.TRUST_BUNDLE for each in (self.of_mesh, self.of_identity))
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its identity is handed out by somebody else than the control plane."""
+        return self.of_identity is not None and bool(self.of_identity.server)
+
+
+NONE = Held()
+
+
+def held(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bool) -> Held:
+    """The credentials of a proxy."""
+    own = subject.resource.meta.labels
+    chosen = spiffe_ids.best(picture.identities, own)
+    spiffe_id = chosen.spiffe_id(own) if chosen is not None else None
+    if chosen is None or spiffe_id is None:
+        return Held(_of_mesh(picture, unified))
+    return Held(_of_mesh(picture, unified), _of_identity(picture, chosen, spiffe_id), chosen)
+
+
+def _of_mesh(picture: view.MeshView, unified: bool) -> Credentials | None:
     if picture.backend is None:
         return None
-    return Credentials(names.identity_secret(picture.name, unified), names.ca_secret(picture.name, unified))
+    identity = names.identity_secret(picture.name, unified)
+    if picture.trusts.domains:
+        return Credentials(identity, names.TRUST_BUNDLE, names_servers=False)
+    return Credentials(identity, names.ca_secret(picture.name, unified), (names.spiffe_id(picture.name, ""),))
+
+
+def _of_identity(picture: view.MeshView, chosen: spiffe_ids.Identity, spiffe_id: str) -> Credentials:
+    if chosen.provider == spiffe_ids.SPIRE:
+        return Credentials(spiffe_id, names.SPIRE_BUNDLE, server=names.SPIRE_AGENT)
+    domains = {domain for domain, _ in picture.trusts.domains}
+    if picture.backend is not None:
+        domains.add(picture.name)
+    return Credentials(
+        str(chosen.kri), names.TRUST_BUNDLE, tuple(names.spiffe_id(domain, "") for domain in sorted(domains))
+    )

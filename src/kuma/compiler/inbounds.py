@@ -97,15 +97,15 @@ def _listener(
     if unified:
         message.stat_prefix = name
     out = nodes.ListenerNode(name, message, origin=ORIGIN)
-    shown = credentials.of_mesh(picture, unified=unified)
+    shown = credentials.held(picture, subject, unified=unified).shown
 
     def chain(secured: bool, match: api.Message | None = None) -> nodes.ChainNode:
         made = _chain(subject, inbound, name, cluster, unified)
         made.match = match
-        made.tls = _downstream(shown, picture.name) if secured and shown else None
+        made.tls = _downstream(shown) if secured and shown else None
         return made
 
-    if picture.backend is None:
+    if shown is None:
         out.chains.append(chain(secured=False))
     elif not plaintext:
         out.chains.append(chain(secured=True))
@@ -119,8 +119,8 @@ def _listener(
     return out
 
 
-def _downstream(shown: credentials.Credentials, mesh: str) -> api.Message:
-    return tls.downstream(shown.identity, shown.roots, [names.spiffe_id(mesh, "")])
+def _downstream(shown: credentials.Credentials) -> api.Message:
+    return tls.downstream(shown.identity, shown.roots, shown.clients, shown.server)
 
 
 def _chain(

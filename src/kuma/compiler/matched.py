@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kuma.compiler import credentials
 from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
@@ -102,9 +103,11 @@ class Matcher:
 
 def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bool) -> policy.Context:
     """The facts of mesh and proxy that policies may look at."""
+    held = credentials.held(picture, subject, unified=unified)
     return policy.Context(
         mesh=picture.name,
-        mtls=picture.backend is not None,
+        mtls=held.shown is not None,
+        identified=held.of_identity is not None,
         zone=subject.zone,
         unified=unified,
         ipv6=subject.ipv6,

@@ -48,7 +48,12 @@ from envoy.extensions.matching.common_inputs.ssl.v3 import ssl_inputs_pb2
 from envoy.extensions.retry.host.omit_host_metadata.v3 import omit_host_metadata_config_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
-from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.extensions.transport_sockets.tls.v3 import (
+    common_pb2,
+    secret_pb2,
+    tls_pb2,
+    tls_spiffe_validator_config_pb2,
+)
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
@@ -75,9 +80,9 @@ DatadogTracer = datadog_pb2.DatadogConfig
 DnsFilter = dns_filter_pb2.DnsFilterConfig
 DownstreamTlsContext = tls_pb2.DownstreamTlsContext
 Duration = duration_pb2.Duration
+FileAccessLog = file_log_pb2.FileAccessLog
 ExtensionWithMatcher = extension_matcher_pb2.ExtensionWithMatcher
 Fault = fault_pb2.HTTPFault
-FileAccessLog = file_log_pb2.FileAccessLog
 Filter = listener_components_pb2.Filter
 FilterChain = listener_components_pb2.FilterChain
 FilterChainMatch = listener_components_pb2.FilterChainMatch
@@ -123,14 +128,15 @@ Secret = secret_pb2.Secret
 SdsSecretConfig = secret_pb2.SdsSecretConfig
 SetFilterState = set_filter_state.Config
 ServerNameInput = network_inputs_pb2.ServerNameInput
+SubstitutionFormat = substitution_format_string_pb2.SubstitutionFormatString
 SkipFilter = skip_action_pb2.SkipFilter
 StatusCode = http_status_pb2.StatusCode
-SubstitutionFormat = substitution_format_string_pb2.SubstitutionFormatString
 StringMatcher = string_pb2.StringMatcher
 SubjectAltNameMatcher = common_pb2.SubjectAltNameMatcher
 TcpProxy = tcp_proxy_pb2.TcpProxy
 TlsInspector = tls_inspector_pb2.TlsInspector
 TlsParameters = common_pb2.TlsParameters
+SPIFFECertValidatorConfig = tls_spiffe_validator_config_pb2.SPIFFECertValidatorConfig
 TransportSocket = base_pb2.TransportSocket
 TypedExtensionConfig = extension_pb2.TypedExtensionConfig
 UpstreamTlsContext = tls_pb2.UpstreamTlsContext

@@ -106,6 +106,16 @@ def ca_secret(mesh: str, unified: bool) -> str:
     return f"system_mtls_ca_{mesh}" if unified else f"mesh_ca:secret:{mesh}"
 
 
+TRUST_BUNDLE = "system_trust_bundle"
+"""Secret with the roots of every trust domain that a mesh trusts."""
+
+SPIRE_AGENT = "system_identity_sds-spire-agent"
+"""Cluster of the SPIRE agent beside a proxy."""
+
+SPIRE_BUNDLE = "ALL"
+"""What a SPIRE agent calls the roots of all trust domains it knows."""
+
+
 def service_sni(service: str, mesh: str, tags: Mapping[str, str] | None = None) -> str:
     """SNI of a destination by `kuma.io/service`: `api{mesh=m,version=v1}`."""
     pairs = {**(tags or {}), "mesh": mesh}

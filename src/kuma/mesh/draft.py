@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from kuma.base.kri import Kri
-from kuma.mesh import backing, destinations, endpoints, picture, readiness, vips, zones
+from kuma.mesh import backing, destinations, endpoints, picture, readiness, spiffe_ids, vips, zones
 from kuma.mesh import outbounds as reaching
 from kuma.resources import dns_vips, selectors
 from kuma.resources import resource as res
@@ -87,6 +87,7 @@ class Draft:
         tables: Mapping[str, Addresses],
         policy_kinds: frozenset[str],
         naming: vips.Naming,
+        environment: str,
     ) -> None:
         self.meshes = dict(meshes)
         self.zones = known
@@ -94,6 +95,7 @@ class Draft:
         self.touched = _Touching()
         self._policy_kinds = policy_kinds
         self._naming = naming
+        self._environment = environment
         self._pending: dict[str, _Pending] = {}
 
     def take(self, edit: Edit) -> None:
@@ -195,7 +197,12 @@ class Draft:
         before, kept = _swapped(view.others.get(kind, ()), edit)
         if kept is None:
             return
-        self.meshes[mesh] = replace(view, others={**view.others, kind: kept})
+        view = self.meshes[mesh] = replace(view, others={**view.others, kind: kept})
+        if kind == "MeshTrust":
+            self.meshes[mesh] = replace(view, trusts=spiffe_ids.trusts_of(kept))
+        elif kind == "MeshIdentity":
+            known = (spiffe_ids.identity_of(each, self.zones.zone, self._environment) for each in kept)
+            self.meshes[mesh] = replace(view, identities=tuple(each for each in known if each is not None))
         changed = [each for each in (before, edit.resource) if each is not None]
         if kind == "MeshZoneAddress":
             self._of(mesh).outside = True
@@ -313,11 +320,16 @@ def _is_alike(before: res.Resource[Any] | None, after: res.Resource[Any] | None)
     return (before.spec, before.meta.labels) == (after.spec, after.meta.labels)
 
 
+def _status(resource: res.Resource[Any] | None) -> object:
+    return resource.status if resource is not None else None
+
+
 def _swapped(held: picture.Resources, edit: Edit) -> tuple[res.Resource[Any] | None, picture.Resources | None]:
     """The resource as it was held, and all of its kind after the edit, by name; None where nothing differs."""
     name = edit.resource.meta.name
     before = next((each for each in held if each.meta.name == name), None)
-    if _is_alike(before, None if edit.deleted else edit.resource):
+    after = None if edit.deleted else edit.resource
+    if _is_alike(before, after) and (edit.resource.kind.name != "MeshIdentity" or _status(before) == _status(after)):
         return before, None
     kept = [each for each in held if each is not before]
     if not edit.deleted:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kuma.base import labels
 from kuma.base.kri import Kri
 from kuma.mesh import backing as backers
 from kuma.mesh import destinations as targets
 from kuma.mesh import endpoints as members
-from kuma.mesh import outbounds
+from kuma.mesh import outbounds, spiffe_ids
 from kuma.mesh import zones as zoning
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
@@ -27,7 +28,8 @@ class MeshView:
 
     `destinations` are MeshServices and the like, `backing` who answers for them, `endpoints` who answers for each
     `kuma.io/service`, and `outside` what of that is not of this zone. `egresses` are proxies of the mesh that are its own
-    zone egress, by name, with where they listen: they go before those of the zone.
+    zone egress, by name, with where they listen: they go before those of the zone. `identities` and `trusts` are what
+    its MeshIdentities and MeshTrusts say.
     """
 
     resource: "res.Resource[mesh.Mesh]"
@@ -42,6 +44,8 @@ class MeshView:
     policies: Mapping[str, Resources] = field(default_factory=dict)
     others: Mapping[str, Resources] = field(default_factory=dict)
     tls_ready: frozenset[str] = frozenset()
+    identities: tuple[spiffe_ids.Identity, ...] = ()
+    trusts: spiffe_ids.Trusts = spiffe_ids.NO_TRUSTS
 
     @property
     def name(self) -> str:
@@ -92,6 +96,19 @@ class MeshView:
         """The egresses through which it reaches MeshExternalServices."""
         own = tuple(address for name in sorted(self.egresses) for address in self.egresses[name])
         return own or self.zones.ways_out
+
+    @property
+    def egress_ids(self) -> tuple[str, ...]:
+        """The SPIFFE IDs that MeshIdentities give the mesh's own egresses, sorted."""
+        carriers = [self.dataplanes[name].meta.labels for name in self.egresses]
+        chosen = [(spiffe_ids.best(self.identities, own), own) for own in carriers]
+        found = (identity.spiffe_id(own) for identity, own in chosen if identity is not None)
+        return tuple(sorted({each for each in found if each is not None}))
+
+    @property
+    def zones_of_mesh(self) -> frozenset[str]:
+        """The zones with a way in that is the mesh's own."""
+        return frozenset(each.meta.labels.get(labels.ZONE, "") for each in self.of_kind("MeshZoneAddress"))
 
     def of_kind(self, kind: str) -> Resources:
         """The policies of one kind, or the resources of one of the other kinds."""

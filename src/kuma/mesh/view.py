@@ -19,17 +19,21 @@ __all__ = ["KINDS", "Edit", "MeshView", "Touched", "WorldView"]
 
 @dataclass(frozen=True, slots=True)
 class WorldView:
-    """All meshes by name. `policy_kinds` are the kinds whose resources shape proxies of their mesh, beside `KINDS`."""
+    """All meshes by name. `policy_kinds` are the kinds whose resources shape proxies of their mesh, beside `KINDS`.
+
+    `environment` is `universal` or `kubernetes`.
+    """
 
     policy_kinds: frozenset[str]
     meshes: Mapping[str, MeshView] = field(default_factory=dict)
     zones: zoning.Zones = field(default_factory=zoning.Zones)
     naming: vips.Naming = field(default_factory=vips.Naming)
     tables: Mapping[str, draft.Addresses] = field(default_factory=dict)
+    environment: str = "universal"
 
     def advance(self, edits: Iterable[Edit]) -> tuple["WorldView", Touched]:
         """The picture after the edits, and what they touched. Kinds that shape nothing are passed over."""
-        made = draft.Draft(self.meshes, self.zones, self.tables, self.policy_kinds, self.naming)
+        made = draft.Draft(self.meshes, self.zones, self.tables, self.policy_kinds, self.naming, self.environment)
         for edit in edits:
             made.take(edit)
         touched = made.finish()

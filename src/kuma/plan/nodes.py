@@ -125,8 +125,9 @@ class InboundNode:
 class Upstream:
     """How a client proves who it is to a destination and whom it expects there.
 
-    The server has to carry one of the `exact` URIs or, where there is none, one that begins with `prefix`. `identity`
-    and `roots` name secrets.
+    The server has to carry one of the `exact` URIs or, where there is none, one that begins with `prefix`; with neither
+    the roots alone decide. `identity` and `roots` name secrets, `server` is the cluster of who hands them out (empty: the
+    control plane).
     """
 
     sni: str
@@ -134,6 +135,7 @@ class Upstream:
     roots: str
     exact: tuple[str, ...] = ()
     prefix: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Nodes of outbounds, routes, clusters and endpoints are shared by all proxies for
 that writes something of the proxy itself into them says what in `personal` and finds it in `Context.own`.
 """
 
+import functools
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,8 @@ from kuma.resources import resource as res
 class Context:
     """The few facts of mesh and proxy that translations need.
 
-    `mtls`: the mesh has mutual TLS, `permissive`: its inbounds take plaintext, too. `zone` is where the proxy lives,
+    `mtls`: the proxy speaks mutual TLS, `permissive`: inbounds of the mesh take plaintext, too. `identified`: its identity
+    comes from a MeshIdentity, so that clients are known by SPIFFE ID and not by tags. `zone` is where the proxy lives,
     `egress`: whatever leaves the zone goes through its egress; `own`: what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
     """
 
@@ -37,6 +39,7 @@ class Context:
     transparent: bool = False
     permissive: bool = False
     egress: bool = False
+    identified: bool = False
     collectors: tuple[telemetry.Collector, ...] = ()
     own: Hashable = None
 
@@ -111,6 +114,7 @@ class Policy:
         return modifications.Modified(message)
 
 
+@functools.cache
 def overrides(policy: Policy, hook: str) -> bool:
     """Whether a policy does anything at a hook."""
     return getattr(type(policy), hook) is not getattr(Policy, hook)

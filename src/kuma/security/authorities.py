@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from cryptography import x509
+from cryptography import exceptions, x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import oid
 
@@ -152,6 +152,15 @@ def _key_identifier(issuer: x509.Certificate, key: keys.PrivateKey) -> x509.Auth
     except (x509.ExtensionNotFound, ValueError):
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether a certificate vouches for itself."""
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, exceptions.InvalidSignature):
+        return False
+    return True
 
 
 def _parse_chain(cert_pem: bytes) -> Sequence[x509.Certificate]:

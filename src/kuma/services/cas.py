@@ -43,7 +43,10 @@ class _BuiltinConf(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class MeshAuthority:
-    """The CA in use in a mesh and how long the certificates live that it signs. `secrets` is where it was read from."""
+    """The CA in use in a mesh and how long the certificates live that it signs. `secrets` is where it was read from.
+
+    `backend` is how insights call it.
+    """
 
     backend: str
     authority: authorities.Authority = field(repr=False)
@@ -69,16 +72,17 @@ async def ensure_builtin_ca(store: protocol.Store, mesh: res.Resource[meshes.Mes
         if backend.type != BUILTIN:
             continue
         cert_key, key_key = secret_keys(mesh.meta.name, backend.name)
-        if await _exists(store, cert_key) and await _exists(store, key_key):
+        if await exists(store, cert_key) and await exists(store, key_key):
             continue
         pair = await _new_root(mesh.meta.name, backend, clock)
-        if await _exists(store, cert_key) and await _exists(store, key_key):
+        if await exists(store, cert_key) and await exists(store, key_key):
             continue  # made by somebody else while an RSA key was being found
         made = [(cert_key, pair.cert_pem), (key_key, pair.key_pem)]
-        await store.apply([_creation(key, pem, mesh.key) for key, pem in made])
+        await store.apply([creation(key, pem, mesh.key) for key, pem in made])
 
 
-def _creation(key: res.Key, pem: bytes, owner: res.Key) -> protocol.Change:
+def creation(key: res.Key, pem: bytes, owner: res.Key) -> protocol.Change:
+    """The making of a Secret that goes with its owner."""
     value = res.Resource(secret.KIND, res.Meta(mesh=key.mesh, name=key.name), secret.Secret(data=pem))
     return protocol.Change(protocol.Op.CREATED, value, owner=owner)
 
@@ -107,7 +111,8 @@ def _lifetime(text: str, default: timedelta) -> timedelta:
     return timedelta(microseconds=nanos / 1000) if nanos else default
 
 
-async def _exists(store: protocol.Store, key: res.Key) -> bool:
+async def exists(store: protocol.Store, key: res.Key) -> bool:
+    """Whether a resource is there."""
     try:
         await store.get(key)
     except errors.NotFound:

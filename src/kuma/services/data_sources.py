@@ -1,6 +1,7 @@
 """Reading what a resource points at: a secret of the mesh, a file beside the control plane, or bytes in the resource.
 
-Kuma's DataSource is an object with one of `secret`, `file`, `inline` (base64) and `inlineString`.
+Kuma's DataSource is an object with one of `secret`, `file`, `inline` (base64) and `inlineString`; newer kinds have a
+SecureDataSource, which says the same in other words and knows variables of the environment besides.
 """
 
 import os
@@ -13,7 +14,7 @@ import msgspec
 from kuma.base import errors
 from kuma.resources import datasource
 from kuma.resources import resource as res
-from kuma.resources.kinds import secret
+from kuma.resources.kinds import secret, securedatasource
 from kuma.store import protocol
 
 MAX_FILE = 1024 * 1024
@@ -48,6 +49,23 @@ async def read(store: protocol.Store, source: datasource.DataSource, mesh: str) 
     if source.file:
         return _read_file(source.file)
     return source.inline or (source.inline_string or "").encode()
+
+
+async def read_secure(
+    store: protocol.Store, source: securedatasource.SecureDataSource, mesh: str, environ: Mapping[str, str]
+) -> bytes:
+    """As `read`, for the form of newer kinds; NotFound for an absent variable, too."""
+    if source.env_var is not None:
+        text = environ.get(source.env_var.name)
+        if text is None:
+            raise errors.NotFound(f"there is no variable {source.env_var.name}")
+        return text.encode()
+    plain = datasource.DataSource(
+        secret=source.secret_ref.name if source.secret_ref is not None else None,
+        file=source.file.path if source.file is not None else None,
+        inline_string=source.insecure_inline.value if source.insecure_inline is not None else None,
+    )
+    return await read(store, plain, mesh)
 
 
 def _read_file(path: str) -> bytes:

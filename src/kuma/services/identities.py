@@ -1,23 +1,25 @@
 """The certificates that proxies prove themselves with: issued on first need, kept, renewed before they end.
 
-The publisher asks `current` whenever it compiles a proxy, and `run` tells it which proxies to compile again: those
-whose certificate has reached four fifths of its life, and those whose CA was replaced in its Secret. One heap of dates
-and one timer serve all proxies.
+A proxy has one of its mesh's CA, one because of its MeshIdentity, or both while a mesh goes from one to the other. The
+publisher asks `current` and `by_identity` whenever it compiles a proxy, and `run` tells it which proxies to compile
+again: those with a certificate that has reached four fifths of its life, and those whose CA was replaced in its Secret.
+One heap of dates and one timer serve all certificates.
 """
 
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from kuma.base import errors
+from kuma.mesh import spiffe_ids
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
 from kuma.resources.kinds import secret
 from kuma.security import authorities, certificates, tokens, workloads
-from kuma.services import cas
+from kuma.services import cas, identity_cas
 from kuma.store import protocol
 
 RETRY = timedelta(seconds=30)
@@ -49,6 +51,10 @@ class Identity:
     supported_backends: tuple[str, ...]
 
 
+Slot = tuple[res.Key, bool]
+"""Whose certificate it is, and whether it is there because of a MeshIdentity."""
+
+
 @dataclass(slots=True)
 class _Held:
     identity: Identity
@@ -63,9 +69,10 @@ class Identities:
         self._clock = clock
         self._retry = retry
         self._cas = cas.MeshAuthorities(store)
-        self._held: dict[res.Key, _Held] = {}
-        self._due: list[tuple[datetime, res.Key]] = []
-        self._dates: dict[res.Key, datetime] = {}
+        self._identity_cas = identity_cas.IdentityAuthorities(store)
+        self._held: dict[Slot, _Held] = {}
+        self._due: list[tuple[datetime, Slot]] = []
+        self._dates: dict[Slot, datetime] = {}
         self._earlier = asyncio.Event()
 
     async def current(
@@ -77,19 +84,44 @@ class Identities:
         Unavailable where the CA cannot be used or the proxy has no name to certify.
         """
         issuer = await self._cas.of(mesh)
+        slot = dataplane.key, False
         if issuer is None:
-            self.forget(dataplane.key)
+            self._forget(slot)
             return None
         uris = tuple(certificates.workload_uris(mesh.meta.name, workloads.identity_tags(dataplane)))
-        held = self._held.get(dataplane.key)
+        supported = tuple(each.name for each in mesh.spec.mtls.backends) if mesh.spec.mtls else ()
+        return self._issued(slot, issuer, uris, supported)
+
+    async def by_identity(
+        self,
+        chosen: spiffe_ids.Identity,
+        dataplane: res.Resource[dataplanes.Dataplane],
+        trusts: tuple[str, ...],
+    ) -> Identity:
+        """The proxy's identity by the MeshIdentity that selects it; `trusts` are the KRIs of the mesh's MeshTrusts.
+
+        The same object as long as `current` gives the same. Unavailable where the CA cannot be used or the proxy has no
+        SPIFFE ID.
+        """
+        spiffe_id = chosen.spiffe_id(dataplane.meta.labels)
+        if spiffe_id is None:
+            raise errors.Unavailable(f"{chosen.kri} makes no SPIFFE ID for {dataplane.meta.name}")
+        issuer = await self._identity_cas.of(chosen.resource)
+        return self._issued((dataplane.key, True), issuer, (spiffe_id,), trusts)
+
+    def _issued(
+        self, slot: Slot, issuer: cas.MeshAuthority, uris: tuple[str, ...], supported: tuple[str, ...]
+    ) -> Identity:
+        held = self._held.get(slot)
         now = self._clock()
         if held is not None and _is_good(held, issuer, uris, now):
+            if held.identity.supported_backends != supported:
+                held.identity = replace(held.identity, supported_backends=supported)
             return held.identity
         count = held.identity.regenerations + 1 if held else 1
-        supported = tuple(each.name for each in mesh.spec.mtls.backends) if mesh.spec.mtls else ()
         identity = _issue(issuer, uris, now, count, supported)
-        self._held[dataplane.key] = _Held(identity, issuer)
-        self._schedule(identity.renew_at, dataplane.key)
+        self._held[slot] = _Held(identity, issuer)
+        self._schedule(identity.renew_at, slot)
         return identity
 
     async def trust(self, mesh: res.Resource[meshes.Mesh]) -> bytes | None:
@@ -99,19 +131,28 @@ class Identities:
 
     def held(self, key: res.Key) -> Identity | None:
         """The last identity of a Dataplane, without renewing it: for insights."""
-        found = self._held.get(key)
+        found = self._held.get((key, True)) or self._held.get((key, False))
         return found.identity if found else None
 
     def forget(self, key: res.Key) -> None:
-        """Lets go of the identity of a Dataplane that is gone."""
-        self._held.pop(key, None)
-        self._dates.pop(key, None)
+        """Lets go of the identities of a Dataplane that is gone."""
+        for is_identity in (False, True):
+            self._forget((key, is_identity))
+
+    def forget_identity(self, key: res.Key) -> None:
+        """Lets go of what a Dataplane had because of a MeshIdentity, which no longer selects it."""
+        self._forget((key, True))
+
+    def _forget(self, slot: Slot) -> None:
+        self._held.pop(slot, None)
+        self._dates.pop(slot, None)
 
     def forget_mesh(self, mesh: str) -> None:
-        """Lets go of all identities of a mesh that is gone, and of its CA."""
-        for key in [each for each in self._held if each.mesh == mesh]:
-            self.forget(key)
+        """Lets go of all identities of a mesh that is gone, and of its CAs."""
+        for slot in [each for each in self._held if each[0].mesh == mesh]:
+            self._forget(slot)
         self._cas.forget(mesh)
+        self._identity_cas.forget(mesh)
 
     def next_renewal(self) -> datetime | None:
         """When the next certificate is due for renewal; None where there is none."""
@@ -132,7 +173,7 @@ class Identities:
     async def _renew(self, on_due: Callable[[res.Key], None]) -> None:
         while True:
             self._earlier.clear()
-            for key in self._take_due():
+            for key, _ in self._take_due():
                 on_due(key)
             due = self.next_renewal()
             wait = _LONGEST_WAIT if due is None else (due - self._clock()).total_seconds()
@@ -142,20 +183,20 @@ class Identities:
             except TimeoutError:
                 continue  # the date has come, or the wall clock is to be looked at again
 
-    def _take_due(self) -> list[res.Key]:
-        """The keys that are due, each put off by `retry`: `current` gives them a new date when it renews them."""
+    def _take_due(self) -> list[Slot]:
+        """What is due, each put off by `retry`: who renews it gives it a new date."""
         now = self._clock()
-        keys: list[res.Key] = []
+        slots: list[Slot] = []
         while (due := self.next_renewal()) is not None and due <= now:
-            keys.append(heapq.heappop(self._due)[1])
-        for key in keys:
-            self._schedule(now + self._retry, key)
-        return keys
+            slots.append(heapq.heappop(self._due)[1])
+        for slot in slots:
+            self._schedule(now + self._retry, slot)
+        return slots
 
-    def _schedule(self, when: datetime, key: res.Key) -> None:
+    def _schedule(self, when: datetime, slot: Slot) -> None:
         first = self.next_renewal()
-        self._dates[key] = when
-        heapq.heappush(self._due, (when, key))
+        self._dates[slot] = when
+        heapq.heappush(self._due, (when, slot))
         if len(self._due) > 2 * len(self._dates) + _SPARE_DATES:  # proxies that come and go leave their dates behind
             self._due = [(date, each) for each, date in self._dates.items()]
             heapq.heapify(self._due)
@@ -177,11 +218,11 @@ class Identities:
                 return  # the store was closed
             except errors.Conflict:
                 changes = self._store.watch()
-                for key in list(self._held):  # too far behind to say which CA changed: ask for all
+                for key, _ in list(self._held):  # too far behind to say which CA changed: ask for all
                     on_due(key)
 
     def _tell_users_of(self, changed: res.Key, on_due: Callable[[res.Key], None]) -> None:
-        for key in [each for each, held in self._held.items() if changed in held.issuer.secrets]:
+        for key, _ in [each for each, held in self._held.items() if changed in held.issuer.secrets]:
             on_due(key)
 
 

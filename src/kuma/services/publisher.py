@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from kuma.base import errors
-from kuma.compiler import admin, compile, matched
+from kuma.compiler import admin, compile, credentials, matched
 from kuma.discovery import resources as xds
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -52,7 +52,7 @@ class Feed:
         self.said: matched.Matched | None = None
         self.own: compile.Own | None = None
         self.group: _Group | None = None
-        self.basis: res.Resource[Any] | None = None
+        self.basis: compile.Basis | None = None
         self.problems: tuple[str, ...] = ()
         self._on_detach = on_detach
 
@@ -70,14 +70,14 @@ class Feed:
 
 
 class _Group:
-    """The feeds of one shape. `basis` is the Mesh that it was built for; `is_behind`: the newest one could not be."""
+    """The feeds of one shape. `basis` is what it was built for; `is_behind`: the newest one could not be."""
 
     def __init__(self, key: Hashable, mesh: str) -> None:
         self.key = key
         self.mesh = mesh
         self.feeds: dict[Feed, None] = {}
         self.shape: compile.Shape | None = None
-        self.basis: res.Resource[Any] | None = None
+        self.basis: compile.Basis | None = None
         self.is_behind = False
         self.problems: tuple[str, ...] = ()
 
@@ -244,7 +244,8 @@ class Publisher:
         if shape is None or picture is None:
             return False
         return (
-            group.basis is not picture.resource
+            group.basis is None
+            or group.basis.mesh is not picture.resource
             or group.mesh in touched.meshes
             or any(mesh == group.mesh and each in shape.services for mesh, each in touched.services)
             or any(mesh == group.mesh and each in shape.targets for mesh, each in touched.destinations)
@@ -271,7 +272,7 @@ class Publisher:
             return False
         before = group.shape
         group.shape = self._compiler.shape(picture, feed.subject, feed.said, before)
-        group.basis, group.is_behind = picture.resource, False
+        group.basis, group.is_behind = self._compiler.basis(picture, feed.subject), False
         group.problems = _reported(
             [each for built in group.shape.built.values() for each in built.problems], group.problems, group.mesh
         )
@@ -302,22 +303,23 @@ class Publisher:
             subject = feed.subject
             if subject is None or subject.resource is not dataplane:
                 subject = proxy.facts_of(dataplane, feed.metadata)
-            identity = await self._identities.current(picture.resource, dataplane) if picture.backend else None
+            basis = self._compiler.basis(picture, subject)
+            by_mesh, by_identity = await self._issued(picture, dataplane, basis.held)
             certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
             if not self._is_attached(feed):
                 self._forget(feed.key)  # its stream ended while we waited
                 return None
-            pems = compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity else None
             said = self._compiler.match(picture, subject)
-            own = self._compiler.own(picture, subject, said, pems, certificate)
+            issued = compile.Issued(_pems(by_mesh), _pems(by_identity))
+            own = self._compiler.own(picture, subject, said, issued, certificate)
             feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
-            feed.subject, feed.said, feed.identity = subject, said, identity
+            feed.subject, feed.said, feed.identity = subject, said, by_identity or by_mesh
             is_same = feed.own is not None and feed.own.sets == own.sets
             feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
-            feed.basis = picture.resource
+            feed.basis = basis
             group = self._join(feed, compile.shape_key(picture, subject, said))
             self._give_up(feed)
-            if group.shape is None or group.is_behind or group.basis is not picture.resource:
+            if group.shape is None or group.is_behind or not basis.is_same(group.basis):
                 self._reshape(group)
                 return group
         except Exception as failure:
@@ -327,6 +329,16 @@ class Publisher:
             )
             self._retry_later(feed, lambda: self.refresh(feed))
         return None
+
+    async def _issued(
+        self, picture: view.MeshView, dataplane: res.Resource[Any], held: credentials.Held
+    ) -> tuple[issuing.Identity | None, issuing.Identity | None]:
+        """The certificates of a proxy: by the CA of its mesh, and by its MeshIdentity."""
+        by_mesh = await self._identities.current(picture.resource, dataplane) if picture.backend else None
+        if held.chosen is None or held.is_external:
+            self._identities.forget_identity(dataplane.key)
+            return by_mesh, None
+        return by_mesh, await self._identities.by_identity(held.chosen, dataplane, picture.trusts.kris)
 
     def _is_attached(self, feed: Feed) -> bool:
         return feed in self._feeds.get(feed.key, {})
@@ -381,17 +393,23 @@ class Publisher:
 
     @staticmethod
     def _hand_out(feed: Feed) -> None:
-        """Gives the stream both halves, if they are for the same Mesh and it does not have them yet.
+        """Gives the stream both halves, if they fit together and it does not have them yet.
 
         A proxy whose one half knows of mutual TLS and whose other half does not would be cut off from its peers.
         """
         own, group = feed.own, feed.group
-        if own is None or group is None or group.shape is None or feed.basis is not group.basis:
+        if own is None or group is None or group.shape is None:
+            return
+        if feed.basis is None or not feed.basis.is_same(group.basis):
             return
         made = compile.snapshot(own, group.shape)
         if feed.snapshot is None or not _is_same(feed.snapshot, made):
             feed.snapshot = made
             feed.changed.set()
+
+
+def _pems(identity: issuing.Identity | None) -> compile.Identity | None:
+    return compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity is not None else None
 
 
 def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:

@@ -15,7 +15,7 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import meshservice, statuses
 from tests.kit import worlds
 
-IDENTITY = compile.Identity(b"cert", b"key", b"roots")
+IDENTITY = compile.Issued(compile.Identity(b"cert", b"key", b"roots"))
 ADMIN = {"dataplane.admin.port": "9901", "dataplane.readinessReporter.port": "9902"}
 
 
@@ -26,9 +26,9 @@ def picture(*resources: res.Resource[Any]) -> view.MeshView:
 def compiled(made: view.MeshView, name: str, metadata: Mapping[str, Any] | None = None) -> xds.Snapshot:
     compiler = compile.Compiler(worlds.POLICIES)
     subject = proxy.facts_of(made.dataplanes[name], metadata or {})
-    identity = IDENTITY if made.backend else None
+    issued = IDENTITY if made.backend else compile.Issued()
     said = compiler.match(made, subject)
-    own = compiler.own(made, subject, said, identity, admin.AdminCertificate(b"c", b"k", b"a"))
+    own = compiler.own(made, subject, said, issued, admin.AdminCertificate(b"c", b"k", b"a"))
     return compile.snapshot(own, compiler.shape(made, subject, said))
 
 
@@ -124,7 +124,7 @@ def test_without_a_certificate_nothing_is_compiled_for_a_mesh_with_mutual_tls() 
     subject = proxy.facts_of(made.dataplanes["d"], {})
     compiler = compile.Compiler(worlds.POLICIES)
     with pytest.raises(compile.MissingIdentity):
-        compiler.own(made, subject, compiler.match(made, subject), None, None)
+        compiler.own(made, subject, compiler.match(made, subject), compile.Issued(), None)
 
 
 def test_a_destination_nobody_offers_is_there_and_empty() -> None:

@@ -50,7 +50,7 @@ class Proxy:
         compiler = compile.Compiler(speakers)
         subject = proxy.facts_of(picture.dataplanes["web"], {})
         said = compiler.match(picture, subject)
-        self.own = compiler.own(picture, subject, said, None, admin.AdminCertificate(b"", b"", b""))
+        self.own = compiler.own(picture, subject, said, compile.Issued(), admin.AdminCertificate(b"", b"", b""))
         self.shape = compiler.shape(picture, subject, said)
         self.problems = (*self.own.problems, *(p for built in self.shape.built.values() for p in built.problems))
 

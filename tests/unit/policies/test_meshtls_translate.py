@@ -138,6 +138,6 @@ def _passthrough(said: res.Resource[Any]) -> list[dict[str, Any]]:
         },
     }
     subject = proxy.facts_of(picture.dataplanes["d"], metadata)
-    own = compiler.own(picture, subject, compiler.match(picture, subject), compile.Identity(b"", b"", b""), None)
+    own = compiler.own(picture, subject, compiler.match(picture, subject), compile.Issued(compile.Identity(b"", b"", b"")), None)
     listener = api.Listener.FromString(own.sets[xds.LISTENER]["inbound:passthrough:ipv4"].value)
     return [json_format.MessageToDict(each.filter_chain_match) for each in listener.filter_chains]

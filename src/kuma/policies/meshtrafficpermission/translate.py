@@ -1,7 +1,8 @@
 """MeshTrafficPermission as Envoy's RBAC filters, in front of everything else on chains that verify the client.
 
 HTTP chains get `envoy.filters.http.rbac` so that a refusal is a 403 the caller can read; other chains get the network
-filter. Without any permission everybody is refused (Kuma's documentation, "MeshTrafficPermission").
+filter. Without any permission everybody is refused, and a proxy with a MeshIdentity hears of SPIFFE IDs alone (Kuma's
+documentation, "MeshTrafficPermission").
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ def _has_rbac(chain: nodes.ChainNode) -> bool:
 
 
 def _filled(message: api.Message, found: rules.InboundRules, context: policy.Context) -> api.Message:
-    if found.rules:
+    if found.rules or context.identified:
         message.matcher.CopyFrom(rbac.matcher(_entries(found.rules, context.mesh)))
         shadows = _shadow_entries(found.rules, context.mesh)
         if shadows:

@@ -81,11 +81,11 @@ class Provider(kinds.Spec, frozen=True):
 
 
 class MeshIdentity(kinds.Spec, frozen=True):
-    """Identities of the proxies that the selector chooses."""
+    """Identities of the proxies that the selector chooses; without a provider their IDs are told of, and no more."""
 
     selector: Selector | None = None
     spiffe_id: SpiffeId | None = msgspec.field(default=None, name="spiffeID")
-    provider: Provider = Provider()
+    provider: Provider | None = None
 
 
 KIND = kinds.Kind(

@@ -25,7 +25,8 @@ def validate(resource: "res.Resource[Any]") -> Iterator[Violation]:
     if spec.spiffe_id is not None:
         yield from _check_template("spec.spiffeID.trustDomain", spec.spiffe_id.trust_domain)
         yield from _check_template("spec.spiffeID.path", spec.spiffe_id.path)
-    yield from _check_provider("spec.provider", spec.provider)
+    if spec.provider is not None:
+        yield from _check_provider("spec.provider", spec.provider)
 
 
 def _check_template(path: str, text: str | None) -> Iterator[Violation]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from kuma.base import labels
+from kuma.mesh import spiffe_ids
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
-from kuma.security import spiffe_ids
 from kuma.services import role as roles
 from kuma.services import service_hostnames
 from kuma.services.destinations import generation, hostnames, legacy_vips, members, multizone

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from kuma.base import labels
+from kuma.mesh import spiffe_ids
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, meshservice
-from kuma.security import spiffe_ids
 from kuma.services.destinations import members
 
 AVAILABLE, UNAVAILABLE = "Available", "Unavailable"
@@ -33,7 +33,7 @@ def with_standing(
 ) -> Service:
     """The MeshService with identities, state, TLS and counts of the proxies that it selects."""
     status = status_of(service)
-    names = tuple(_identities(serving, service.meta.mesh, identities))
+    names = tuple(_identities(serving, identities))
     proxies = _proxies(serving, service.spec.ports)
     state = AVAILABLE if proxies.healthy else UNAVAILABLE
     certified = own_mesh.enabled_ca is not None or any(each.type == _SPIFFE_ID for each in names)
@@ -86,15 +86,13 @@ def _is_ready(inbounds: Iterable[dataplane.Inbound], port: meshservice.Port) -> 
 
 
 def _identities(
-    serving: Iterable[members.Member], mesh_name: str, identities: Sequence[spiffe_ids.Identity]
+    serving: Iterable[members.Member], identities: Sequence[spiffe_ids.Identity]
 ) -> Iterator[meshservice.Identity]:
     """Service tags first, then SPIFFE IDs, each sorted."""
     tags: set[str] = set()
     ids: set[str] = set()
     for each in serving:
         tags |= each.services
-        own = spiffe_ids.spiffe_id_of(identities, mesh_name, each.labels) if identities else None
-        if own is not None:
-            ids.add(own)
+        ids |= spiffe_ids.all_of(identities, each.labels)
     yield from (meshservice.Identity(type=_SERVICE_TAG, value=each) for each in sorted(tags))
     yield from (meshservice.Identity(type=_SPIFFE_ID, value=each) for each in sorted(ids))

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from kuma.mesh import spiffe_ids
 from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight, meshservice
-from kuma.security import spiffe_ids
 from kuma.services.destinations import members, standing
 from tests.kit import destinations as kit
 
@@ -75,17 +75,17 @@ def test_tls_is_ready_once_all_have_a_certificate_and_stays_so(
     assert stand(*serving, mesh=mesh, tls=before)[1].tls.status == expected
 
 
-def identity(name: str, wanted: dict[str, str] | None, *, is_ready: bool = True, **spiffe: str) -> Any:
+def identity(
+    name: str, wanted: dict[str, str] | None, *, status: str = "True", reason: str = "Ready", **spiffe: str
+) -> Any:
     spec = {
         "selector": {"dataplane": {"matchLabels": wanted}} if wanted is not None else {},
         "spiffeID": spiffe,
         "provider": {"type": "Bundled", "bundled": {}},
     }
-    status = conditions.Status(
-        (conditions.Condition("Ready", conditions.TRUE if is_ready else conditions.FALSE, "Ready", ""),)
-    )
     found = kit.resource("MeshIdentity", name, {"spec": spec})
-    return spiffe_ids.identity_of(res.Resource(found.kind, found.meta, found.spec, status), "east", "universal")
+    state = conditions.Status((conditions.Condition("Ready", status, reason, ""),))
+    return spiffe_ids.identity_of(res.Resource(found.kind, found.meta, found.spec, state), "east", "universal")
 
 
 def test_identities_are_service_tags_then_spiffe_ids() -> None:
@@ -99,18 +99,16 @@ def test_identities_are_service_tags_then_spiffe_ids() -> None:
     assert status.tls.status == "Ready"
 
 
-def test_the_identity_with_the_most_labels_counts() -> None:
-    known = [
-        identity("b", {"app": "x"}, trustDomain="b.io", path="/p"),
-        identity("a", {"app": "x"}, trustDomain="a.io", path='/{{ label "app" }}'),
-        identity("c", {}, trustDomain="c.io", path="/p"),
+def test_an_identity_that_is_about_to_come_is_told_of_beside_the_one_in_force() -> None:
+    web = kit.member("web-1", kit.inbound(), labels={"kuma.io/workload": "w"})
+    coming = identity("next", {}, status="False", reason="PartiallyReady", trustDomain="next.io")
+    failed = identity("bad", {}, status="False", reason="Failure", trustDomain="bad.io")
+    assert failed is None
+    spec, _ = stand(web, identities=[identity("all", {}), coming])
+    assert [each.value for each in spec.identities if each.type == "SpiffeID"] == [
+        "spiffe://m.east.mesh.local/workload/w",
+        "spiffe://next.io/workload/w",
     ]
-    assert spiffe_ids.spiffe_id_of(known, "m", {"app": "x"}) == "spiffe://a.io/x"
-    assert spiffe_ids.spiffe_id_of(known, "m", {"app": "y"}) == "spiffe://c.io/p"
-    assert spiffe_ids.spiffe_id_of([identity("a", {}, path='/{{ label "no" }}')], "m", {}) is None
-    assert spiffe_ids.spiffe_id_of(known[:1], "m", {}) is None
-    assert identity("a", None) is None
-    assert identity("a", {}, is_ready=False) is None
 
 
 @pytest.mark.parametrize(
