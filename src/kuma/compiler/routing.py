@@ -3,6 +3,7 @@
 Source: Kuma's documentation, "MeshHTTPRoute" and "MeshTCPRoute": without any rule there is a route that takes all.
 """
 
+import weakref
 from collections.abc import Hashable
 
 from kuma.compiler import destinations, matched
@@ -18,6 +19,8 @@ class Routing:
 
     def __init__(self) -> None:
         self._made: dict[Hashable, routing.Routes] = {}
+        self._mentions: weakref.WeakKeyDictionary[rules.Merged[object], tuple[routing.Mention, ...]]
+        self._mentions = weakref.WeakKeyDictionary()
 
     def routes(
         self, outbound: nodes.OutboundFacts, said: matched.Matched, clients: destinations.Clients
@@ -37,7 +40,11 @@ class Routing:
         outbound: nodes.OutboundFacts,
         clients: destinations.Clients,
     ) -> routing.Routes:
-        found = tuple(clients.of_backend(each.ref, each.origin) for each in router.mentions(conf))
+        mentions = self._mentions.get(conf)
+        if mentions is None:
+            mentions = self._mentions[conf] = router.mentions(conf)
+        known = {each: clients.of_backend(each) for each in dict.fromkeys(mentions)}
+        found = tuple(known[each] for each in mentions)
         key = (outbound, conf, found)
         made = self._made.get(key)
         return self._keep(key, router.routes(conf, outbound, found)) if made is None else made

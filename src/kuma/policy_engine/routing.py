@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuma.base import kri
+from kuma.base import kri, labels
 from kuma.envoy import api, http
 from kuma.plan import nodes
 from kuma.policy_engine import backends, policy, rules
@@ -23,15 +23,31 @@ Routes = tuple[nodes.RouteFacts, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A backend that a conf names, and the policy that names it, in whose zone and namespace a name is looked for."""
+    """A backend that a conf names. `origin` is the policy, in whose zone and namespace a name is looked for.
 
-    ref: backends.BackendRef
-    author: res.ResourceRef
+    `section` is the name or number of a port; `tags` are of those by `kuma.io/service`, without that.
+    """
+
+    kind: str
+    name: str
+    origin: kri.Kri
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    section: str = ""
 
     @property
-    def origin(self) -> kri.Kri:
-        """The KRI of the policy."""
-        return kri.parse_kri(self.author.kri)
+    def is_tagged(self) -> bool:
+        """Whether it is a `kuma.io/service`: what a MeshService without port and labels meant before it was a resource."""
+        return self.kind == "MeshServiceSubset" or (self.kind == "MeshService" and not (self.section or self.labels))
+
+
+def mention(ref: backends.BackendRef, author: res.ResourceRef) -> Mention:
+    """What a backendRef in a policy means."""
+    section = ref.section_name or (str(ref.port) if ref.port else "")
+    tags = tuple(sorted(pair for pair in (ref.tags or {}).items() if pair[0] != labels.SERVICE_TAG))
+    pairs = tuple(sorted((ref.labels or {}).items()))
+    return Mention(ref.kind, ref.name, kri.parse_kri(author.kri), ref.namespace, pairs, tags, section)
 
 
 class Router(policy.Policy):

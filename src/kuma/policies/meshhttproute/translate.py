@@ -47,7 +47,7 @@ class MeshHTTPRoute(routing.Router):
     def mentions(self, merged: rules.Merged[Any]) -> tuple[routing.Mention, ...]:
         """The backends of each rule, then those that get copies."""
         return tuple(
-            routing.Mention(ref, merged.by_matches[matches_hash.matches_hash(rule.matches)])
+            routing.mention(ref, merged.by_matches[matches_hash.matches_hash(rule.matches)])
             for rule in merged.conf.rules or ()
             for ref in (*(rule.default.backend_refs or ()), *_mirrored(rule.default))
         )

@@ -26,7 +26,7 @@ class MeshTCPRoute(routing.Router):
     def mentions(self, merged: rules.Merged[Any]) -> tuple[routing.Mention, ...]:
         """The backends of its only rule. The most important policy wrote them: each policy has to have some."""
         refs = merged.conf.default.backend_refs or ()
-        return tuple(routing.Mention(ref, merged.origins[-1]) for ref in refs)
+        return tuple(routing.mention(ref, merged.origins[-1]) for ref in refs)
 
     def routes(self, merged: rules.Merged[Any], outbound: nodes.OutboundFacts, found: routing.Found) -> routing.Routes:
         """One route with a split for each backend; connections that there is no backend for are closed."""
