@@ -13,6 +13,7 @@ from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import collectors, matcher, modifications, policy, routing, rules, surroundings
+from kuma.resources import resource as res
 
 TOLD_TAGS = ("FaultInjection", "RateLimit", "MeshFaultInjection")
 """Kinds for which servers are told the tags of their clients; wherever in the mesh one of them is."""
@@ -33,15 +34,15 @@ class Voice:
 class Matched:
     """All kinds in the order of their edits; `shared` are those that edit outbounds, `routers` say where these lead.
 
-    `context_key` is equal for proxies to which the shared voices speak in equal contexts; with an equal `shared_key`
-    they say the same, too. That key compares resources by identity: it is good for as long as this object lives.
+    `context` is what all voices know of the proxy, beside their own. With an equal `shared_key` the shared voices say the
+    same in equal contexts. That key compares resources by identity: it is good for as long as this object lives.
     `source_tags` is the header with the proxy's tags, where servers are told them.
     """
 
     voices: tuple[Voice, ...]
     shared: tuple[Voice, ...]
     routers: tuple[tuple[routing.Router, rules.ProxyRules], ...]
-    context_key: Hashable
+    context: policy.Context
     shared_key: Hashable
     around: surroundings.Surroundings
     source_tags: str = ""
@@ -88,7 +89,7 @@ class Matcher:
         heard = (*(found for _, found in routers), *(each.found for each in shared))
         said = tuple(tuple(map(id, each.policies)) for each in heard)
         told = subject.tags_header if any(picture.of_kind(kind) for kind in TOLD_TAGS) else ""
-        return Matched(tuple(voices), shared, routers, contexts, (contexts, id(around), said, told), around, told)
+        return Matched(tuple(voices), shared, routers, context, (contexts, id(around), said, told), around, told)
 
     def surroundings(self, picture: view.MeshView) -> surroundings.Surroundings:
         """What targetRefs may lead over in this mesh; the same object while none of it changes."""
@@ -118,23 +119,41 @@ def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bo
     )
 
 
-Confs = tuple[policy.Conf, ...]
-"""The conf of each voice in `Matched.shared`."""
+Spoken = tuple[tuple[Voice, policy.Conf], ...]
+"""Those who have a word on a node, in the order of their edits, each with the conf that applies."""
 
 
-def confs_for(matched: Matched, destination: nodes.ClusterFacts) -> Confs:
-    """The conf of each kind in `matched.shared` for a destination."""
+def spoken(matched: Matched, destination: nodes.ClusterFacts, *hooks: str) -> Spoken:
+    """Those of `matched.shared` who edit nodes at one of some hooks, with the conf of each for a destination."""
     return tuple(
-        each.speaker.conf_for(each.found, destination) if each.found.policies else None for each in matched.shared
-    )
-
-
-def confs_for_route(matched: Matched, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Confs:
-    """The conf of each kind in `matched.shared` for one route of an outbound to `destination`."""
-    return tuple(
-        each.speaker.conf_for_route(each.found, destination, route.matches, route.rule) if each.found.policies else None
+        (each, each.speaker.conf_for(each.found, destination) if each.found.policies else None)
         for each in matched.shared
+        if any(policy.overrides(each.speaker, hook) for hook in hooks)
     )
+
+
+def spoken_of_route(matched: Matched, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Spoken:
+    """As `spoken`, of one route of an outbound to `destination`."""
+    return tuple(
+        (
+            each,
+            each.speaker.conf_for_route(each.found, destination, route.matches, route.rule)
+            if each.found.policies
+            else None,
+        )
+        for each in matched.shared
+        if policy.overrides(each.speaker, "route")
+    )
+
+
+def key_of(said: Spoken) -> Hashable:
+    """Equal where the same is said, with the same of the proxy itself in it."""
+    return tuple((conf, each.context.own) for each, conf in said)
+
+
+def origins(said: Spoken) -> tuple[res.ResourceRef, ...]:
+    """The entries that the confs come from."""
+    return tuple(who for _, conf in said if conf is not None for who in conf.origins)
 
 
 def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> modifications.Modified:

@@ -13,7 +13,6 @@ from kuma.discovery import resources as xds
 from kuma.envoy import api
 from kuma.mesh import endpoints, view
 from kuma.plan import nodes
-from kuma.policy_engine import policy
 from kuma.resources import resource as res
 
 Authors = tuple[res.ResourceRef, ...]
@@ -48,19 +47,21 @@ class SharedNodes:
         matched: matching.Matched,
     ) -> Built:
         """The listener of an outbound with its routes."""
-        confs = matching.confs_for(matched, outbound.destination)
-        of_routes = tuple(matching.confs_for_route(matched, outbound.destination, each) for each in routes)
-        key = ("listener", outbound, matched.context_key, confs, of_routes, tuple(routes))
+        said = matching.spoken(matched, outbound.destination, "outbound", "route", "patch")
+        of_routes = tuple(matching.spoken_of_route(matched, outbound.destination, each) for each in routes)
+        own = (matching.key_of(said), *map(matching.key_of, of_routes))
+        key = ("listener", outbound, matched.context, own, tuple(routes))
         found = self._nodes.get(key)
         if found is not None:
             return found
         node = outbounds.node(picture, outbound, routes)
-        for at, voice in enumerate(matched.shared):
-            voice.speaker.outbound(confs[at], node, voice.context)
-            for which, route in enumerate(node.routes):
-                voice.speaker.route(of_routes[which][at], route, outbound, voice.context)
-        used = [*confs, *(conf for each in of_routes for conf in each)]
-        nodes.add_authors(node.listener, (who for conf in used if conf is not None for who in conf.origins))
+        by_speaker = [{id(each): conf for each, conf in of_route} for of_route in of_routes]
+        for voice, conf in said:
+            voice.speaker.outbound(conf, node, voice.context)
+            for route, confs in zip(node.routes, by_speaker, strict=False):
+                if id(voice) in confs:
+                    voice.speaker.route(confs[id(voice)], route, outbound, voice.context)
+        nodes.add_authors(node.listener, (who for each in (said, *of_routes) for who in matching.origins(each)))
         message = render.listener(node.listener, node.routes)
         return self._finish(key, xds.LISTENER, message, node.listener, matched)
 
@@ -73,33 +74,28 @@ class SharedNodes:
     ) -> Built:
         """The cluster of a destination with these endpoints."""
         outside = external.outside(picture, facts, service)
-        confs = matching.confs_for(matched, facts)
-        key = ("cluster", facts, matched.context_key, confs, outside)
+        said = matching.spoken(matched, facts, "cluster", "patch")
+        key = ("cluster", facts, matched.context, matching.key_of(said), outside)
         found = self._nodes.get(key)
         if found is not None:
             return found
         node = outbounds.destination(picture, facts, outside)
-        for voice, conf in zip(matched.shared, confs, strict=True):
+        for voice, conf in said:
             voice.speaker.cluster(conf, node, voice.context)
-        nodes.add_authors(node.cluster, (who for conf in confs if conf is not None for who in conf.origins))
+        nodes.add_authors(node.cluster, matching.origins(said))
         return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, matched)
 
     def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, matched: matching.Matched) -> Built:
         """The endpoints of a destination."""
-        spoken = tuple(
-            (each, conf)
-            for each, conf in zip(matched.shared, matching.confs_for(matched, facts), strict=True)
-            if policy.overrides(each.speaker, "endpoints")
-        )
-        key = ("endpoints", facts.name, service, tuple((conf, each.context) for each, conf in spoken))
+        said = matching.spoken(matched, facts, "endpoints")
+        key = ("endpoints", facts.name, service, tuple((conf, each.context) for each, conf in said))
         found = self._nodes.get(key)
         if found is not None:
             return found
         node = nodes.EndpointsNode(facts, outbounds.load_assignment(facts.name, service.endpoints))
-        for voice, conf in spoken:
+        for voice, conf in said:
             voice.speaker.endpoints(conf, node, voice.context)
-        origins = tuple(who for _, conf in spoken if conf is not None for who in conf.origins)
-        return self.keep(key, Built(render.rendered(xds.ENDPOINT, node.message), origins))
+        return self.keep(key, Built(render.rendered(xds.ENDPOINT, node.message), matching.origins(said)))
 
     def _finish(
         self,
