@@ -150,6 +150,12 @@ def test_clients_by_spiffe_id_are_told_apart_by_a_matcher() -> None:
     assert made[0][1]["extensionConfig"]["typedConfig"]["abort"]["httpStatus"] == 503
 
 
+def test_without_certificates_no_rule_about_a_client_holds() -> None:
+    said = a_policy(rules=[rule(None, status(501)), rule(spiffe("spiffe://td/a"), ABORT)])
+    (chain,) = translated.inbound(translate.POLICY, said, mtls=False).listener.chains
+    assert [each.message.abort.http_status for each in chain.http_filters] == [501]
+
+
 MATCH = st.one_of(
     st.none(),
     st.builds(spiffe, st.sampled_from(["spiffe://td/a", "spiffe://td/ab", "spiffe://td/b"]), st.just("Exact")),

@@ -2,7 +2,8 @@
 
 Clients of `from` are known by the header in which their proxies tell their tags, those of `rules` by their certificate.
 Whoever several entries are about is struck by the most specific one alone, so every filter also says whom it leaves
-to others. Envoy's bounds are narrower than ours: what it would refuse strikes nobody. Source: Kuma's documentation,
+to others. Where there is no certificate no rule about a client holds; Envoy would not skip a filter that it cannot
+decide about. Its bounds are narrower than ours: what it would refuse strikes nobody. Source: Kuma's documentation,
 "MeshFaultInjection"; Envoy's API, "HTTP fault injection" and "Extension matcher".
 """
 
@@ -36,7 +37,8 @@ class MeshFaultInjection(policy.Policy):
         if node.facts.protocol not in _PROTOCOLS or found.is_empty:
             return
         for chain in node.listener.chains:
-            chain.http_filters += [*_of_clients(found.clients), *_of_rules(found.rules, context.mesh)]
+            fitting = [each for each in found.rules if each.match is None or chain.tls is not None]
+            chain.http_filters += [*_of_clients(found.clients), *_of_rules(fitting, context.mesh)]
         nodes.add_authors(node.listener, found.origins)
 
 
