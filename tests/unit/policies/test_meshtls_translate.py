@@ -89,6 +89,13 @@ def test_versions_and_ciphers(
     assert parameters(client_context(a_mtls(**conf))) == client
 
 
+def test_a_server_with_a_mesh_identity_takes_ciphers_alone() -> None:
+    said = a_mtls(tlsCiphers=[CIPHER])
+    node = translated.inbound(translate.POLICY, said)
+    translate.POLICY.inbound(_found(said), node, policy.Context("m", mtls=True, identified=True))
+    assert parameters(node.listener.chains[0].tls) == {"cipherSuites": [CIPHER]}
+
+
 def test_versions_and_ciphers_of_several_policies_are_merged() -> None:
     several = (a_mtls("b", tlsVersion={"min": "TLS12"}), a_mtls("a", tlsCiphers=[CIPHER]))
     wanted = {"cipherSuites": [CIPHER], "tlsMinimumProtocolVersion": "TLSv1_2"}
@@ -138,6 +145,8 @@ def _passthrough(said: res.Resource[Any]) -> list[dict[str, Any]]:
         },
     }
     subject = proxy.facts_of(picture.dataplanes["d"], metadata)
-    own = compiler.own(picture, subject, compiler.match(picture, subject), compile.Issued(compile.Identity(b"", b"", b"")), None)
+    own = compiler.own(
+        picture, subject, compiler.match(picture, subject), compile.Issued(compile.Identity(b"", b"", b"")), None
+    )
     listener = api.Listener.FromString(own.sets[xds.LISTENER]["inbound:passthrough:ipv4"].value)
     return [json_format.MessageToDict(each.filter_chain_match) for each in listener.filter_chains]

@@ -1,8 +1,8 @@
 """MeshTLS as the filter chains of inbounds, and as the versions and ciphers of TLS contexts on both sides.
 
 The mode is asked before an inbound is built. Versions and ciphers are those of the whole mesh, so that clients take
-them from the policies about themselves. A server takes its ciphers only where a version is given, too (Kuma's way:
-its clients offer no others). Envoy's clients do not go beyond TLS 1.2 by themselves, so that one who may speak nothing
+them from the policies about themselves. A server with a certificate of the mesh's CA takes its ciphers only where a version is
+given, too (Kuma's way: its clients offer no others). Envoy's clients do not go beyond TLS 1.2 by themselves, so that one who may speak nothing
 older than TLS 1.3 is told to. Source: Kuma's documentation, "MeshTLS"; Envoy's API, "TlsParameters".
 """
 
@@ -43,9 +43,10 @@ class MeshTLS(policy.Policy):
         secured = [chain.tls for chain in node.listener.chains if chain.tls is not None]
         if found.base is None or not secured:
             return
-        if found.base.conf.tls_version is not None:
+        conf: model.Conf = found.base.conf
+        if conf.tls_version is not None or (context.identified and conf.tls_ciphers):
             for each in secured:
-                _restrict(each, found.base.conf, _highest(found.base.conf))
+                _restrict(each, conf, _highest(conf))
         nodes.add_authors(node.listener, found.origins)
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
