@@ -47,7 +47,7 @@ def echo(protocol: str, name: str = "echo", port: int = 0) -> Iterator[Echo]:
 def _threaded(protocol: str, name: str, port: int) -> Iterator[int]:
     made: socketserver.TCPServer
     if protocol == "http":
-        made = _Http(("127.0.0.1", port), _HttpHandler)
+        made = HttpServer(("127.0.0.1", port), _HttpHandler)
         made.app_name = name
     else:
         made = _Tcp(("127.0.0.1", port), {"tcp": _TcpHandler, "http2": _Http2Handler}[protocol])
@@ -84,7 +84,9 @@ class _Connections:
                 each.shutdown(socket.SHUT_RDWR)
 
 
-class _Http(_Connections, ThreadingHTTPServer):
+class HttpServer(_Connections, ThreadingHTTPServer):
+    """A server with a thread for each connection."""
+
     app_name = ""
 
 

@@ -58,6 +58,28 @@ class Mesh:
         self.plane.put(made)
         return made
 
+    @contextlib.contextmanager
+    def policy(self, kind: str, target: Any = None, **spec: Any) -> Iterator[None]:
+        """A policy on these proxies (absent: all) for the time of the block; `from_` is `from`."""
+        written = {key.rstrip("_"): value for key, value in spec.items()}
+        document = {
+            "type": kind,
+            "mesh": self.name,
+            "name": "row",
+            "spec": {"targetRef": target or EVERYBODY, **written},
+        }
+        self.plane.put(document)
+        try:
+            yield
+        finally:
+            self.plane.delete(document)
+
+    def forget(self, *plurals: str) -> None:
+        """Takes away all policies of these kinds, the ones that a new mesh has included."""
+        for plural in plurals:
+            for each in self.plane.get(f"/meshes/{self.name}/{plural}")["items"]:
+                self.plane.delete(each)
+
     def pair(self, protocol: str = "http", **settings: str) -> tuple[sidecars.Sidecar, sidecars.Sidecar]:
         """A client `web` and a server `echo` of a protocol, both with these settings; both are ready."""
         app = self.echo(protocol)

@@ -127,9 +127,9 @@ class Plane:
     @staticmethod
     def path_of(document: Mapping[str, Any]) -> str:
         """Where a resource lives."""
-        plural = {"Mesh": "meshes", "GlobalSecret": "global-secrets", "TrafficPermission": "traffic-permissions"}.get(
-            document["type"], document["type"].lower() + "s"
-        )
+        kind = document["type"]
+        odd = {"GlobalSecret": "global-secrets", "TrafficPermission": "traffic-permissions", "MeshRetry": "meshretries"}
+        plural = odd.get(kind) or kind.lower() + ("es" if kind.endswith(("h", "S")) else "s")
         owner = f"/meshes/{document['mesh']}" if document.get("mesh") else ""
         return f"{owner}/{plural}/{urllib.parse.quote(document['name'])}"
 

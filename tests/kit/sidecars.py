@@ -109,6 +109,10 @@ class Sidecar:
         assert self.program is not None
         return self.program.text()
 
+    def until_told(self, text: str) -> None:
+        """Waits until a text stands in the configuration that Envoy has."""
+        network.until(f"{self.name} is told {text}", lambda: text in self.admin("/config_dump")[1])
+
     def stat(self, name: str) -> int:
         """One of Envoy's statistics, 0 where there is none."""
         for line in self.admin(f"/stats?filter=^{name}$")[1].splitlines():
