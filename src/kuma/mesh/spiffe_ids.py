@@ -8,7 +8,7 @@ documentation, "MeshIdentity" and "MeshTrust".
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kuma.base import gotemplate, labels
@@ -65,11 +65,25 @@ class Identity:
 
 def identity_of(resource: res.Resource[meshidentity.MeshIdentity], zone: str, environment: str) -> Identity | None:
     """The identity that a MeshIdentity stands for in a zone; None where it gives none to any of its proxies (yet)."""
-    selector = resource.spec.selector
-    kri, state = resource.kri, _state(resource)
-    if selector is None or selector.dataplane is None or kri is None or state is None:
-        return None
-    if not is_of(resource, zone):
+    state = _state(resource)
+    return None if state is None else _read(resource, zone, environment, state == READY)
+
+
+def expected_id(
+    resources: "Iterable[res.Resource[meshidentity.MeshIdentity]]", own: Mapping[str, str], zone: str, environment: str
+) -> str | None:
+    """The SPIFFE ID that a proxy with labels `own` has, or else will have once its MeshIdentity is ready; None: neither."""
+    made = (_read(each, zone, environment, _state(each) == READY) for each in resources)
+    known = [each for each in made if each is not None]
+    chosen = best(known, own) or best((replace(each, is_ready=True) for each in known), own)
+    return chosen.spiffe_id(own) if chosen is not None else None
+
+
+def _read(
+    resource: res.Resource[meshidentity.MeshIdentity], zone: str, environment: str, is_ready: bool
+) -> Identity | None:
+    selector, kri = resource.spec.selector, resource.kri
+    if selector is None or selector.dataplane is None or kri is None or not is_of(resource, zone):
         return None
     try:
         domain = trust_domain_of(resource, zone)
@@ -78,8 +92,7 @@ def identity_of(resource: res.Resource[meshidentity.MeshIdentity], zone: str, en
         return None
     provider = resource.spec.provider.type if resource.spec.provider is not None else ""
     wanted = selector.dataplane.match_labels or {}
-    is_ready = state == READY and provider in (BUNDLED, SPIRE)
-    return Identity(kri, wanted, domain, path, provider, is_ready, resource)
+    return Identity(kri, wanted, domain, path, provider, is_ready and provider in (BUNDLED, SPIRE), resource)
 
 
 def is_of(resource: res.Resource[Any], zone: str) -> bool:

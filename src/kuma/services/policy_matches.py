@@ -41,6 +41,10 @@ class PolicyMatches:
             mesh=await self._store.get(res.Key(meshes.KIND.name, "", mesh)),
         )
 
+    async def identities(self, mesh: str) -> Sequence[AnyResource]:
+        """The MeshIdentities of a mesh."""
+        return await self._stored("MeshIdentity", mesh)
+
     async def of_proxy(self, proxy: AnyResource, around: surroundings.Surroundings) -> Sequence[rules.ProxyRules]:
         """What each kind says of a Dataplane."""
         return await self._of(proxy.meta.mesh, places.places_of(proxy, around.gateways), around)

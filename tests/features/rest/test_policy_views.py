@@ -146,6 +146,15 @@ async def test_parts_of_a_proxy() -> None:
     ]
 
 
+async def test_layout_tells_the_identity_that_a_proxy_has_or_will_have() -> None:
+    api = await shop()
+    assert "spiffeId" not in await api.get(f"{WEB}/_layout")
+    selector = {"dataplane": {"matchLabels": {"app": "web"}}}
+    spiffe_id = {"trustDomain": "{{ .Mesh }}.example", "path": '/{{ label "app" }}'}
+    await put(api, "MeshIdentity", "web", spec={"selector": selector, "spiffeID": spiffe_id})
+    assert (await api.get(f"{WEB}/_layout"))["spiffeId"] == "spiffe://shop.example/web"
+
+
 async def test_outbounds_are_those_within_reach() -> None:
     api = await shop()
     limits = {"reachableBackends": {"refs": [{"kind": "MeshService", "name": "backend", "port": 81}]}}

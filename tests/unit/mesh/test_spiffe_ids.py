@@ -7,10 +7,11 @@ import pytest
 
 from kuma.mesh import spiffe_ids
 from kuma.resources import conditions
+from kuma.resources import resource as res
 from tests.kit import worlds
 
 
-def identity(
+def a_mesh_identity(
     name: str,
     wanted: dict[str, str] | None,
     *,
@@ -18,9 +19,8 @@ def identity(
     reason: str = "Ready",
     provider: str = "Bundled",
     labels: dict[str, str] | None = None,
-    environment: str = "universal",
     **spiffe: str,
-) -> spiffe_ids.Identity | None:
+) -> res.Resource[Any]:
     spec: dict[str, Any] = {
         "selector": {"dataplane": {"matchLabels": wanted}} if wanted is not None else {},
         "spiffeID": spiffe,
@@ -29,7 +29,13 @@ def identity(
         spec["provider"] = {"type": provider, "bundled": {}, "spire": {}}
     found = worlds.resource({"type": "MeshIdentity", "name": name, "labels": labels or {}, "spec": spec})
     status = conditions.Status((conditions.Condition("Ready", ready, reason, ""),))
-    return spiffe_ids.identity_of(dataclasses.replace(found, status=status), "east", environment)
+    return dataclasses.replace(found, status=status)
+
+
+def identity(
+    name: str, wanted: dict[str, str] | None, environment: str = "universal", **more: Any
+) -> spiffe_ids.Identity | None:
+    return spiffe_ids.identity_of(a_mesh_identity(name, wanted, **more), "east", environment)
 
 
 def known(*found: spiffe_ids.Identity | None) -> list[spiffe_ids.Identity]:
@@ -47,6 +53,14 @@ def test_the_most_labels_count_then_the_first_name() -> None:
         assert best is not None
         assert best.resource.meta.name == expected
     assert spiffe_ids.best(found[:2], {}) is None
+
+
+def test_the_expected_id_is_that_of_a_ready_identity_if_there_is_one() -> None:
+    coming = a_mesh_identity("a", {"app": "x"}, ready="False", reason="NotYet", trustDomain="a.io", path="/p")
+    ready = a_mesh_identity("b", {}, trustDomain="b.io", path="/p")
+    for several, expected in (((coming, ready), "spiffe://b.io/p"), ((coming,), "spiffe://a.io/p"), ((), None)):
+        assert spiffe_ids.expected_id(several, {"app": "x"}, "east", "universal") == expected
+    assert spiffe_ids.expected_id([coming], {}, "east", "universal") is None
 
 
 def test_an_identity_that_is_not_ready_takes_no_proxy_from_another() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kuma.base import errors, kri
-from kuma.mesh import destinations, endpoints, outbounds
+from kuma.base import errors, kri, labels
+from kuma.mesh import destinations, endpoints, outbounds, spiffe_ids
 from kuma.policy_engine import matches_hash, rules, surroundings
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
@@ -66,7 +66,12 @@ class ProxyPolicyEndpoints:
 
     async def _layout(self, call: calls.Call) -> replies.Reply:
         asked = await self._asked(call, "_layout")
-        return replies.json_reply(layout(asked.proxy, asked.around))
+        role, own = self._manager.role, asked.proxy.meta.labels
+        identities = await self._matches.identities(call.path["mesh"])
+        zone = own.get(labels.ZONE) or role.zone
+        spiffe_id = spiffe_ids.expected_id(identities, own, zone, role.environment)
+        shown = layout(asked.proxy, asked.around)
+        return replies.json_reply(shown | ({"spiffeId": spiffe_id} if spiffe_id is not None else {}))
 
     async def _of_proxy(self, call: calls.Call) -> replies.Reply:
         asked = await self._asked(call)
