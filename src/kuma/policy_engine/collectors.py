@@ -6,10 +6,10 @@ document is Kuma's `OtelDpConfig`.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib import parse
 
 from kuma.base import sockets
 from kuma.envoy import clusters, http
@@ -19,6 +19,7 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import meshopentelemetrybackend as model
 
 DEFAULT_PORT = 4317
+LARGEST_PORT = 65_535
 HTTPS_PORT = 443
 LOCAL = "127.0.0.1"
 """The collector's machine where neither the backend nor the agent says one."""
@@ -26,6 +27,8 @@ LOCAL = "127.0.0.1"
 DOCUMENT = "otel"
 
 Labels = tuple[tuple[str, str], ...]
+
+_ENDPOINT = re.compile(r"(?:\[(?P<ipv6>[^]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,13 @@ def resolve(wanted: Reference, among: Iterable[Collector]) -> Collector | None:
 
 
 def _inline(endpoint: str) -> Collector:
-    name = endpoint.replace("/", "").replace(":", "-")
-    try:
-        found = parse.urlsplit(f"//{endpoint}")
-        host, port = found.hostname, found.port
-    except ValueError:
-        host, port = None, None
-    return Collector(name, host or endpoint, port or DEFAULT_PORT)
+    """A collector by `host:port`; a port that cannot be is the default one."""
+    host, port = endpoint, ""
+    matched = _ENDPOINT.fullmatch(endpoint)
+    if matched is not None:
+        host, port = matched["ipv6"] or matched["host"], matched["port"] or ""
+    number = int(port) if port and int(port) <= LARGEST_PORT else 0
+    return Collector(endpoint.replace("/", "").replace(":", "-"), host, number or DEFAULT_PORT)
 
 
 @dataclass(frozen=True, slots=True)

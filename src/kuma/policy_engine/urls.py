@@ -55,3 +55,26 @@ def parts_of(text: str) -> Parts | None:
     port = addresses.port_of(text) or ""
     host = address.removesuffix(f":{port}") if port else address.removesuffix(":")
     return Parts(found.scheme, "", user, host, port, found.path, found.query, found.fragment)
+
+
+class Target(NamedTuple):
+    """What is dialled behind a URL. `authority` is host and port as they were written."""
+
+    host: str
+    port: int
+    path: str
+    authority: str
+    is_secure: bool
+
+
+def target_of(text: str) -> Target:
+    """What a URL that `is_url` accepts leads to. Without a scheme it is HTTP; a port that cannot be is the scheme's."""
+    found = parse.urlsplit(text if "://" in text else f"//{text}")
+    is_secure = found.scheme.lower() == "https"
+    authority = found.netloc.rpartition("@")[2]
+    default = 443 if is_secure else 80
+    try:
+        port = found.port or default
+    except ValueError:
+        port = default
+    return Target(found.hostname or "", port, found.path, authority, is_secure)

@@ -127,6 +127,13 @@ def test_sampling(sampling: dict[str, Any], expected: dict[str, Any]) -> None:
         (INLINE, False, "meshtrace:opentelemetry", ("otel", 4000)),
         (INLINE, True, "system_meshtrace_otel_otel-4000", ("otel", 4000)),
         ({"type": "Zipkin", "zipkin": {"url": "http://10.0.0.9/s"}}, False, "meshtrace:zipkin", ("10.0.0.9", 80)),
+        (
+            {"type": "Zipkin", "zipkin": {"url": "zipkin.local:9411/s"}},
+            False,
+            "meshtrace:zipkin",
+            ("zipkin.local", 9411),
+        ),
+        ({"type": "Zipkin", "zipkin": {"url": "http://z.local:99999"}}, False, "meshtrace:zipkin", ("z.local", 80)),
     ],
 )
 def test_the_cluster_of_a_collector(backend: dict[str, Any], unified: bool, name: str, where: Any) -> None:

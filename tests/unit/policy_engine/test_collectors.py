@@ -21,6 +21,8 @@ NEW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
         ("otel", "otel", "otel", 4317),
         ("[fd00::1]:4000", "[fd00--1]-4000", "fd00::1", 4000),
         ("otel:port", "otel-port", "otel:port", 4317),
+        ("otel:99999", "otel-99999", "otel", 4317),
+        ("otel:", "otel-", "otel", 4317),
     ],
 )
 def test_an_address_in_a_policy(endpoint: str, name: str, address: str, port: int) -> None:

@@ -6,12 +6,11 @@ none. Source: Kuma's documentation, "MeshTrace"; Envoy's API, "HTTP connection m
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from urllib import parse
 
 from kuma.envoy import api, clusters, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrace import model
-from kuma.policy_engine import bounds, collectors, policy, rules
+from kuma.policy_engine import bounds, collectors, policy, rules, urls
 from kuma.resources import resource as res
 
 ORDER = 700
@@ -20,7 +19,6 @@ EXPORT_SECONDS = 10.0
 """How long a collector that takes OTLP over HTTP may take for a batch of spans."""
 
 _EXTERNAL = "extsvc"
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +142,11 @@ def _tracer(backend: model.Backend, context: policy.Context, side: str) -> tuple
 
 
 def _zipkin(wanted: model.Zipkin, unified: bool) -> api.Message:
-    url = parse.urlsplit(wanted.url)
+    url = urls.target_of(wanted.url)
     out = api.ZipkinTracer(
         collector_cluster=names.tracing_collector("zipkin", wanted.url, unified),
         collector_endpoint=url.path,
-        collector_hostname=url.netloc.rpartition("@")[2],
+        collector_hostname=url.authority,
         trace_id_128bit=bool(wanted.trace_id_128bit),
     )
     out.shared_span_context.value = wanted.shared_span_context is not False
@@ -179,12 +177,10 @@ def _cluster(
     kind, text = "zipkin", backend.zipkin.url if backend.zipkin is not None else ""
     if backend.datadog is not None:
         kind, text = "datadog", backend.datadog.url
-    url = parse.urlsplit(text)
-    name, host = names.tracing_collector(kind, text, context.unified), url.hostname or ""
-    port = url.port or _PORTS.get(url.scheme, _PORTS["http"])
-    message = clusters.outside(name, host, port, ipv6=":" in subject.address)
-    if url.scheme == "https":
-        clusters.secure_outside(message, host)
+    url, name = urls.target_of(text), names.tracing_collector(kind, text, context.unified)
+    message = clusters.outside(name, url.host, url.port, ipv6=":" in subject.address)
+    if url.is_secure:
+        clusters.secure_outside(message, url.host)
     made = nodes.ClusterNode(name, message, origin=ORIGIN)
     nodes.add_authors(made, authors)
     return made
