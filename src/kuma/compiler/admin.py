@@ -66,17 +66,16 @@ def _listener(
     subject: proxy.ProxyFacts, address: str, certificate: AdminCertificate, own: str, ready: str
 ) -> nodes.ListenerNode:
     message = listeners.tcp_listener(own, address, subject.admin.port, api.INBOUND)
-    if subject.has(proxy.REUSE_PORT):
-        message.enable_reuse_port.value = True
+    message.enable_reuse_port.value = subject.has(proxy.REUSE_PORT)
     tls.inspect(message)
-    secured = _chain(own, ready, with_admin=True)
+    secured = _chain(subject, own, ready, with_admin=True)
     secured.match = api.FilterChainMatch(transport_protocol="tls")
     secured.tls = tls.admin_downstream(certificate.certificate, certificate.key, certificate.ca)
-    return nodes.ListenerNode(own, message, [_chain(own, ready, with_admin=False), secured], origin=ORIGIN)
+    return nodes.ListenerNode(own, message, [_chain(subject, own, ready, with_admin=False), secured], origin=ORIGIN)
 
 
-def _chain(own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:
-    manager = http.connection_manager(names.sanitize_stat(own), local_only=True)
+def _chain(subject: proxy.ProxyFacts, own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:
+    manager = http.connection_manager(names.sanitize_stat(own), local_only=True, ipv6=subject.ipv6)
     host = http.routes(manager.route_config, "", own)
     http.prefix_route(host, "/ready", ready, rewrite="/ready")
     if with_admin:

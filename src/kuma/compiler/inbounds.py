@@ -89,8 +89,7 @@ def _listener(
 ) -> nodes.ListenerNode:
     name = names.inbound_listener(inbound.address, inbound.port, inbound.section, unified)
     message = listeners.tcp_listener(name, inbound.address, inbound.port, api.INBOUND)
-    if subject.has(proxy.REUSE_PORT):
-        message.enable_reuse_port.value = True
+    message.enable_reuse_port.value = subject.has(proxy.REUSE_PORT)
     if subject.redirect.enabled:
         message.bind_to_port.value = False
     listeners.set_tags(message, dict(inbound.tags) or {"kuma.io/unified-name": f"self_inbound_dp_{inbound.section}"})

@@ -35,8 +35,7 @@ def passthrough_nodes(
             inbound = names.passthrough("inbound", family, unified)
             chains = _inbound_chains(subject, inbound, strict=strict)
             listener = _listener(inbound, any_address, redirect.inbound_port, api.INBOUND, chains, unified)
-            if subject.has(proxy.REUSE_PORT):
-                listener.message.enable_reuse_port.value = True
+            listener.message.enable_reuse_port.value = subject.has(proxy.REUSE_PORT)
             made.append(listener)
             cluster = clusters.cluster(inbound, "ORIGINAL_DST")
             clusters.bind_to(cluster, source)

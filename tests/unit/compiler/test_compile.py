@@ -256,3 +256,23 @@ def test_a_mesh_may_forbid_passthrough() -> None:
     closed = worlds.a_mesh(networking={"outbound": {"passthrough": False}})
     clusters = read(compiled(picture(closed, worlds.a_dataplane("d", "s")), "d", redirected), xds.CLUSTER)
     assert "outbound:passthrough:ipv4" not in clusters
+
+
+@pytest.mark.parametrize("can_share", [True, False])
+def test_ports_are_shared_by_old_and_new_envoys_where_the_agent_can(can_share: bool) -> None:
+    flows = {"redirect": {"inbound": {"port": 15006}, "outbound": {"port": 15001}}}
+    metadata = {**ADMIN, "transparentProxy": flows, "features": [proxy.REUSE_PORT] if can_share else []}
+    snapshot = compiled(picture(worlds.a_mesh(), worlds.a_dataplane("d", "s")), "d", metadata)
+    listeners = read(snapshot, xds.LISTENER)
+    for name in ("inbound:192.168.0.1:8080", "kuma:envoy:admin", "inbound:passthrough:ipv4"):
+        assert listeners[name]["enableReusePort"] is can_share
+
+
+def test_without_ipv6_nothing_of_it_is_trusted() -> None:
+    snapshot = compiled(picture(worlds.a_mesh(), worlds.a_dataplane("d", "s")), "d", {**ADMIN, "ipv6Enabled": False})
+    for listener in read(snapshot, xds.LISTENER).values():
+        for chain in listener["filterChains"]:
+            manager = chain["filters"][0]["typedConfig"]
+            trusted = [each["addressPrefix"] for each in manager["internalAddressConfig"]["cidrRanges"]]
+            assert trusted
+            assert not any(":" in each for each in trusted)
