@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import figures, xds
-from kuma.compiler import compile, credentials, destinations, inbounds, outbounds, render, routing
+from kuma.compiler import compile, destinations, inbounds, outbounds, render
 from kuma.discovery import resources as xds_types
 from kuma.legacy_policies import discovery as legacy_policies
 from kuma.mesh import view
 from kuma.plan import proxy
 from kuma.policies import discovery as policies
+from kuma.policy_engine import routing
 from kuma.resources import builtin, catalog, codec
 from kuma.resources import resource as res
 
@@ -66,12 +67,12 @@ def run() -> list[figures.Figure]:
     compiler = new_compiler()
     mesh = picture(compiler)
     subject = proxy.facts_of(mesh.dataplanes["proxy-0"], {})
-    clients = destinations.Clients(mesh, False, credentials.of_mesh(mesh, unified=False))
+    clients = destinations.Clients(mesh, False, compiler.held(mesh, subject))
     outbound = outbounds.facts(subject, clients)[0]
     service = mesh.endpoints.of(outbound.destination.service)
     said = compiler.match(mesh, subject)
     shape = compiler.shape(mesh, subject, said)
-    own = compiler.own(mesh, subject, said, IDENTITY, None)
+    own = compiler.own(mesh, subject, said, compile.Issued(IDENTITY), None)
 
     def outbound_node() -> None:
         node = outbounds.node(mesh, outbound, routing.default_routes(outbound))
@@ -93,7 +94,10 @@ def run() -> list[figures.Figure]:
         ("inbound node, rendered", microseconds(inbound_node, 200)),
         ("outbound node, rendered", microseconds(outbound_node, 200)),
         (f"endpoints of one service ({len(service.endpoints)}), rendered", microseconds(assignment, 200)),
-        ("personal half of a proxy", microseconds(lambda: compiler.own(mesh, subject, said, IDENTITY, None), 200)),
+        (
+            "personal half of a proxy",
+            microseconds(lambda: compiler.own(mesh, subject, said, compile.Issued(IDENTITY), None), 200),
+        ),
         (f"shape of {xds.OUTBOUNDS} outbounds, fresh", fresh),
         (f"shape of {xds.OUTBOUNDS} outbounds, memoised", memoised),
         ("snapshot of a proxy", microseconds(lambda: compile.snapshot(own, shape), 1000)),

@@ -58,7 +58,7 @@ class World:
             held = self.said.get(name)
             if held is None or not held.is_same(said):
                 self.said[name] = held = said
-                self.compiler.own(picture, subject, said, IDENTITY, None)
+                self.compiler.own(picture, subject, said, compile.Issued(IDENTITY), None)
                 proxies += 1
             key = compile.shape_key(picture, subject, held)
             if key not in self.shapes:

@@ -128,6 +128,7 @@ class Compiler:
         self._matcher = matched.Matcher(self._policies, with_shadow)
         self._routing = routing.Routing()
         self._shared = sharing.SharedNodes()
+        self._clients: dict[str, tuple[view.MeshView, dict[Hashable, destinations.Clients]]] = {}
 
     @property
     def policy_kinds(self) -> frozenset[str]:
@@ -230,20 +231,21 @@ class Compiler:
     ) -> Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
         unified = inbounds.is_unified(picture, subject)
-        clients = destinations.Clients(picture, unified, self.held(picture, subject), ipv6=_is_ipv6(subject))
+        clients = self._clients_of(picture, unified, self.held(picture, subject), ipv6=_is_ipv6(subject))
+        hearing = matched.Hearing(said)
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
         for outbound in outbounds.facts(subject, clients, said.source_tags):
             routes = self._routing.routes(outbound, said, clients)
-            listener = self._shared.listener(picture, outbound, routes, said)
+            listener = self._shared.listener(picture, outbound, routes, hearing)
             built[xds.LISTENER, outbounds.listener_name(outbound)] = listener
             for route in routes:
                 reached.update(dict.fromkeys(route.reached))
         for facts in reached:
             service = clients.endpoints(facts)
-            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, said)
+            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, hearing)
             if not facts.is_direct:
-                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, said)
+                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, hearing)
         sets: dict[str, dict[str, xds.Rendered]] = {}
         for (kind, _), made in built.items():
             if made.rendered is not None:
@@ -253,6 +255,15 @@ class Compiler:
         services = frozenset(each.service for each in reached if each.target is None)
         targets = frozenset(each.target for each in reached if each.target is not None)
         return Shape(kept, built, services, targets)
+
+    def _clients_of(
+        self, picture: view.MeshView, unified: bool, held: credentials.Held, *, ipv6: bool
+    ) -> destinations.Clients:
+        """Those of one picture, kept for its other shapes."""
+        known = self._clients.get(picture.name)
+        if known is None or known[0] is not picture:
+            known = self._clients[picture.name] = (picture, {})
+        return known[1].setdefault((unified, held, ipv6), destinations.Clients(picture, unified, held, ipv6))
 
 
 def _takes_plaintext(

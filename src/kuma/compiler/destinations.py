@@ -4,8 +4,8 @@ A destination by `kuma.io/service` is named after it, and after the hash of its 
 MeshService and its like carry the KRI of their port, spelled in the older way without unified naming.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 from kuma.compiler import credentials
 from kuma.envoy import names
@@ -27,12 +27,21 @@ class Clients:
     unified: bool
     held: credentials.Held = credentials.NONE
     ipv6: bool = False
+    _made: dict[Hashable, nodes.ClusterFacts] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of_service(self, service: str, tags: Mapping[str, str] | None = None) -> nodes.ClusterFacts:
         """The cluster of a `kuma.io/service`, or of those of its endpoints that carry `tags`.
 
         What is outside the mesh is dialled without the mesh's TLS, or through an egress, which proves to be one.
         """
+        at = (service, tuple(sorted(tags.items())) if tags else ())
+        return self._made.get(at) or self._made.setdefault(at, self._of_service(service, tags))
+
+    def of_destination(self, found: mesh.Destination) -> nodes.ClusterFacts:
+        """The cluster of a port of a MeshService or its like."""
+        return self._made.get(found.kri) or self._made.setdefault(found.kri, self._of_destination(found))
+
+    def _of_service(self, service: str, tags: Mapping[str, str] | None) -> nodes.ClusterFacts:
         own = self.picture.name
         known = self.picture.endpoints.of(service)
         server = names.spiffe_id(own, mesh.EGRESS_SERVICE if known.is_external else service)
@@ -52,8 +61,7 @@ class Clients:
             ipv6=known.is_direct and self.ipv6,
         )
 
-    def of_destination(self, found: mesh.Destination) -> nodes.ClusterFacts:
-        """The cluster of a port of a MeshService or its like."""
+    def _of_destination(self, found: mesh.Destination) -> nodes.ClusterFacts:
         return nodes.ClusterFacts(
             mesh=self.picture.name,
             name=str(found.kri) if self.unified else found.name,

@@ -123,26 +123,58 @@ Spoken = tuple[tuple[Voice, policy.Conf], ...]
 """Those who have a word on a node, in the order of their edits, each with the conf that applies."""
 
 
-def spoken(matched: Matched, destination: nodes.ClusterFacts, *hooks: str) -> Spoken:
-    """Those of `matched.shared` who edit nodes at one of some hooks, with the conf of each for a destination."""
-    return tuple(
-        (each, each.speaker.conf_for(each.found, destination) if each.found.policies else None)
-        for each in matched.shared
-        if any(policy.overrides(each.speaker, hook) for hook in hooks)
-    )
+class Hearing:
+    """What is said to the proxies of one shape; each kind is asked once for a destination, whatever leads there."""
 
+    def __init__(self, said: Matched) -> None:
+        self.said = said
+        self._confs: dict[nodes.ClusterFacts, tuple[policy.Conf, ...]] = {}
+        self._editors: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._loud = [(at, each) for at, each in enumerate(said.shared) if each.found.policies]
+        self._knows_routes = any(_knows_routes(each) for _, each in self._loud)
 
-def spoken_of_route(matched: Matched, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Spoken:
-    """As `spoken`, of one route of an outbound to `destination`."""
-    return tuple(
-        (
-            each,
-            each.speaker.conf_for_route(each.found, destination, route.matches, route.rule)
+    def spoken(self, destination: nodes.ClusterFacts, *hooks: str) -> Spoken:
+        """Those of `Matched.shared` who edit nodes at one of some hooks, with the conf of each for a destination."""
+        confs, shared = self._confs_for(destination), self.said.shared
+        return tuple((shared[at], confs[at]) for at in self._editing(hooks))
+
+    def spoken_of_route(self, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Spoken:
+        """As `spoken`, of one route of an outbound to `destination`."""
+        if route.rule is None and not self._knows_routes:
+            return self.spoken(destination, "route")
+        return tuple(
+            (each, each.speaker.conf_for_route(each.found, destination, route.matches, route.rule))
             if each.found.policies
-            else None,
+            else (each, None)
+            for each in (self.said.shared[at] for at in self._editing(("route",)))
         )
-        for each in matched.shared
-        if policy.overrides(each.speaker, "route")
+
+    def _confs_for(self, destination: nodes.ClusterFacts) -> tuple[policy.Conf, ...]:
+        found = self._confs.get(destination)
+        if found is None:
+            made: list[policy.Conf] = [None] * len(self.said.shared)
+            for at, voice in self._loud:
+                made[at] = voice.speaker.conf_for(voice.found, destination)
+            found = self._confs[destination] = tuple(made)
+        return found
+
+    def _editing(self, hooks: tuple[str, ...]) -> tuple[int, ...]:
+        """The places in `Matched.shared` of those who do something at one of some hooks."""
+        found = self._editors.get(hooks)
+        if found is None:
+            found = self._editors[hooks] = tuple(
+                at
+                for at, each in enumerate(self.said.shared)
+                if any(policy.overrides(each.speaker, hook) for hook in hooks)
+            )
+        return found
+
+
+def _knows_routes(voice: Voice) -> bool:
+    """Whether what is said of a destination may differ from what is said of the route that is there without any rule."""
+    targets = (getattr(each.spec, "target_ref", None) for each in voice.found.policies)
+    return policy.overrides(voice.speaker, "conf_for_route") or any(
+        each is not None and each.kind == "MeshHTTPRoute" for each in targets
     )
 
 

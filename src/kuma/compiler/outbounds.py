@@ -135,9 +135,7 @@ def destination(
     context = None
     if facts.upstream is not None:
         up = facts.upstream
-        context = tls.upstream(
-            up.identity, up.roots, up.sni, exact=up.exact, prefix=up.prefix, server=up.server
-        )
+        context = tls.upstream(up.identity, up.roots, up.sni, exact=up.exact, prefix=up.prefix, server=up.server)
     made = nodes.ClusterNode(facts.name, message, http=options, tls=context, origin=ORIGIN)
     nodes.add_authors(made, [res.ref_to(picture.resource)])
     return nodes.DestinationNode(facts, made)

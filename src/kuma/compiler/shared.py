@@ -44,13 +44,13 @@ class SharedNodes:
         picture: view.MeshView,
         outbound: nodes.OutboundFacts,
         routes: Sequence[nodes.RouteFacts],
-        matched: matching.Matched,
+        hearing: matching.Hearing,
     ) -> Built:
         """The listener of an outbound with its routes."""
-        said = matching.spoken(matched, outbound.destination, "outbound", "route", "patch")
-        of_routes = tuple(matching.spoken_of_route(matched, outbound.destination, each) for each in routes)
+        said = hearing.spoken(outbound.destination, "outbound", "route", "patch")
+        of_routes = tuple(hearing.spoken_of_route(outbound.destination, each) for each in routes)
         own = (matching.key_of(said), *map(matching.key_of, of_routes))
-        key = ("listener", outbound, matched.context, own, tuple(routes))
+        key = ("listener", outbound, hearing.said.context, own, tuple(routes))
         found = self._nodes.get(key)
         if found is not None:
             return found
@@ -63,19 +63,19 @@ class SharedNodes:
                     voice.speaker.route(confs[id(voice)], route, outbound, voice.context)
         nodes.add_authors(node.listener, (who for each in (said, *of_routes) for who in matching.origins(each)))
         message = render.listener(node.listener, node.routes)
-        return self._finish(key, xds.LISTENER, message, node.listener, matched)
+        return self._finish(key, xds.LISTENER, message, node.listener, hearing.said)
 
     def cluster(
         self,
         picture: view.MeshView,
         facts: nodes.ClusterFacts,
         service: endpoints.Service,
-        matched: matching.Matched,
+        hearing: matching.Hearing,
     ) -> Built:
         """The cluster of a destination with these endpoints."""
         outside = external.outside(picture, facts, service)
-        said = matching.spoken(matched, facts, "cluster", "patch")
-        key = ("cluster", facts, matched.context, matching.key_of(said), outside)
+        said = hearing.spoken(facts, "cluster", "patch")
+        key = ("cluster", facts, hearing.said.context, matching.key_of(said), outside)
         found = self._nodes.get(key)
         if found is not None:
             return found
@@ -83,11 +83,11 @@ class SharedNodes:
         for voice, conf in said:
             voice.speaker.cluster(conf, node, voice.context)
         nodes.add_authors(node.cluster, matching.origins(said))
-        return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, matched)
+        return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, hearing.said)
 
-    def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, matched: matching.Matched) -> Built:
+    def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, hearing: matching.Hearing) -> Built:
         """The endpoints of a destination."""
-        said = matching.spoken(matched, facts, "endpoints")
+        said = hearing.spoken(facts, "endpoints")
         key = ("endpoints", facts.name, service, tuple((conf, each.context) for each, conf in said))
         found = self._nodes.get(key)
         if found is not None:

@@ -158,6 +158,15 @@ class ClusterFacts:
     is_external: bool = False
     is_direct: bool = False
     ipv6: bool = False
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = (self.mesh, self.name, self.service, self.protocol, self.target, self.tags, self.upstream)
+        object.__setattr__(self, "_hash", hash(known))
+
+    def __hash__(self) -> int:
+        """Kept: every node of every shape is looked for by it."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
