@@ -125,3 +125,49 @@ def test_connections_and_clients(cast: Cast) -> None:
     network.until("both services wrote about web", tells, FLUSHED)
     assert (cast.server.folder / "nobody.log").read_text() == ""
     cast.mesh.plane.delete(written)
+
+
+@pytest.mark.parametrize("is_unified", [False, True])
+def test_requests_of_a_route_have_a_log_of_their_own(shared_plane: planes.Plane, is_unified: bool) -> None:
+    unified = {"DATAPLANE_RUNTIME_UNIFIED_RESOURCE_NAMING_ENABLED": "true"} if is_unified else {}
+    with meshes.mesh(shared_plane) as mesh:
+        mesh.write(meshServices={"mode": "Exclusive"})
+        server = mesh.sidecar("echo", inbounds={"echo": mesh.echo("http").inbound}, **unified).launch().ready()
+        web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",), **unified)
+        (outbound,) = web.dataplane["networking"]["outbound"]
+        del outbound["tags"]
+        outbound["backendRef"] = {"kind": "MeshService", "name": "echo", "port": server.inbound_port["echo"]}
+        web.start()
+        traffic.until_status(web.url("echo"), 200)
+        matches = [{"path": {"type": "PathPrefix", "value": "/special"}}]
+        added = {
+            "type": "RequestHeaderModifier",
+            "requestHeaderModifier": {"add": [{"name": "x-special", "value": "1"}]},
+        }
+        rules = [{"matches": matches, "default": {"filters": [added]}}]
+        target = {"kind": "MeshService", "name": "echo"}
+        line = plain("%KUMA_DESTINATION_SERVICE% %REQ(:PATH)%")
+        route = {"to": [{"targetRef": target, "rules": rules}]}
+        mesh.plane.put({"type": "MeshHTTPRoute", "mesh": mesh.name, "name": "special", "spec": route})
+
+        def is_special(path: str) -> bool:
+            return "x-special" in traffic.get(web.url("echo"), path).document["headers"]
+
+        network.until("the route is there", lambda: is_special("/special/offer"))
+        to = [
+            {"targetRef": ALL, "default": {"backends": [a_file(web, "all.log", line)]}},
+            {
+                "targetRef": {"kind": "MeshHTTPRoute", "name": "special"},
+                "default": {"backends": [a_file(web, "special.log", line)]},
+            },
+        ]
+        mesh.plane.put({"type": "MeshAccessLog", "mesh": mesh.name, "name": "logs", "spec": {"to": to}})
+
+        def both() -> bool:
+            assert is_special("/special/offer")
+            assert not is_special("/")
+            found = {name: set((web.folder / f"{name}.log").read_text().splitlines()) for name in ("all", "special")}
+            assert found == {"all": {"echo /"}, "special": {"echo /special/offer"}}
+            return True
+
+        network.until("each log has its own requests", both, FLUSHED)
