@@ -128,7 +128,12 @@ class Plane:
     def path_of(document: Mapping[str, Any]) -> str:
         """Where a resource lives."""
         kind = document["type"]
-        odd = {"GlobalSecret": "global-secrets", "TrafficPermission": "traffic-permissions", "MeshRetry": "meshretries"}
+        odd = {
+            "GlobalSecret": "global-secrets",
+            "MeshIdentity": "meshidentities",
+            "TrafficPermission": "traffic-permissions",
+            "MeshRetry": "meshretries",
+        }
         plural = odd.get(kind) or kind.lower() + ("es" if kind.endswith(("h", "S")) else "s")
         owner = f"/meshes/{document['mesh']}" if document.get("mesh") else ""
         return f"{owner}/{plural}/{urllib.parse.quote(document['name'])}"

@@ -7,7 +7,7 @@ MeshTrusts, all its proxies trust what these say, and a CA of the mesh besides, 
 while traffic flows. Source: Kuma's documentation, "MeshIdentity" and "MeshTrust".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kuma.envoy import names
 from kuma.mesh import spiffe_ids, view
@@ -36,7 +36,7 @@ class Held:
 
     of_mesh: Credentials | None = None
     of_identity: Credentials | None = None
-    chosen: spiffe_ids.Identity | None = None
+    chosen: spiffe_ids.Identity | None = field(default=None, compare=False)
 
     @property
     def shown(self) -> Credentials | None:

@@ -15,7 +15,7 @@ import structlog
 from kuma.base import errors
 from kuma.compiler import admin, compile, credentials, matched
 from kuma.discovery import resources as xds
-from kuma.mesh import view
+from kuma.mesh import view, zones
 from kuma.plan import proxy
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
@@ -93,7 +93,11 @@ class Publisher:
         identities: issuing.Identities,
         admin_certificates: admin_issuing.AdminCertificates,
         metrics: metering.Metrics,
+        *,
+        zone: str = "default",
+        environment: str = "universal",
     ) -> None:
+        """`zone` is the one whose proxies these are, `environment` where they run."""
         self._store = store
         self._catalog = catalog
         self._compiler = compiler
@@ -101,7 +105,7 @@ class Publisher:
         self._admin_certificates = admin_certificates
         self._metrics = metrics
         self._relevant = compiler.policy_kinds.union(view.KINDS)
-        self._world = view.WorldView(compiler.policy_kinds)
+        self._world = view.WorldView(compiler.policy_kinds, zones=zones.Zones(zone), environment=environment)
         self._feeds: dict[res.Key, dict[Feed, None]] = {}
         self._groups: dict[Hashable, _Group] = {}
         self._edits: list[view.Edit] = []

@@ -32,6 +32,7 @@ from kuma.services import (
     identities,
     inspection,
     leader,
+    mesh_identities,
     metrics,
     proxies,
     publisher,
@@ -65,13 +66,21 @@ class ProxySide:
         self._clock = clock
         self._store: stores.Store = manager.store
         self._catalog = manager.catalog
+        self._role = manager.role
         self._idle_timeout = settings.metrics.dataplane.idle_timeout * _SECONDS
         self._is_shared = is_shared
         self._identities = identities.Identities(self._store, clock)
         shaping = [*policies.policies(), *legacy_policies.policies()]
         compiler = compile.Compiler(shaping)
         self.publisher = publisher.Publisher(
-            self._store, self._catalog, compiler, self._identities, secured.admin_certificates, measured
+            self._store,
+            self._catalog,
+            compiler,
+            self._identities,
+            secured.admin_certificates,
+            measured,
+            zone=self._role.zone,
+            environment=self._role.environment,
         )
         self.inspector = inspection.Inspector(
             self._store, self._world, compiler, compile.Compiler(shaping, with_shadow=True)
@@ -117,10 +126,14 @@ class ProxySide:
         """What one of the control planes on a store does."""
         age = timedelta(microseconds=self._settings.runtime.universal.dataplane_cleanup_age / 1000)
         gone = cleanup.Cleanup(self._store, self._clock, age, lambda: self._metrics.loop("dp_gc"))
+        interval = timedelta(microseconds=self._settings.core_resources.status.mesh_identity_interval / 1000)
+        known = mesh_identities.IdentityLoop(
+            self._store, self._role.zone, self._clock, interval, lambda: self._metrics.loop("mesh_identity")
+        )
         if not self._is_shared:
-            return (gone.run,)
+            return gone.run, known.run
         dead = survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout, self._finalizing)
-        return gone.run, dead.run
+        return gone.run, known.run, dead.run
 
     def _finalizing(self) -> contextlib.AbstractContextManager[None]:
         """Times the closing of streams that nobody has open any more."""
