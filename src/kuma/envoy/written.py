@@ -52,8 +52,11 @@ def read_any(document: Any, *, whole: bool = True) -> Any:
 
 
 def as_document(message: Any) -> Any:
-    """A message as the document that spells it; what stands in an `Any` is spelled out as well."""
-    return json_format.MessageToDict(message)
+    """A message as the document that spells it; what stands in an `Any` is spelled out as well. ValueError if it cannot."""
+    try:
+        return json_format.MessageToDict(message)
+    except (json_format.Error, TypeError) as failure:
+        raise ValueError(_reason(failure)) from None
 
 
 def unpack(packed: Any) -> Any:

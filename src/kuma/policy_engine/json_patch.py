@@ -169,6 +169,8 @@ def _replaced(document: Any, path: Sequence[str], value: Any) -> Any:
 
 
 def _remove(document: Any, path: Sequence[str]) -> None:
+    if not path:
+        raise ValueError("the whole document cannot be removed")
     try:
         _found(document, path)
     except ValueError:

@@ -1,10 +1,22 @@
 """Applying JSON Patch: the RFC's operations, and where Kuma's are more lenient."""
 
+import contextlib
+import copy
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from kuma.policy_engine import json_patch
+
+POINTERS = st.lists(st.sampled_from(["a", "b", "0", "1", "-1", "-", "7", ""]), max_size=3).map(
+    lambda tokens: "".join(f"/{each}" for each in tokens)
+)
+VALUES = st.sampled_from([None, 1, "x", [], {}, [1], {"a": [1]}])
+BLOCKS = st.builds(
+    json_patch.Block, op=st.sampled_from(json_patch.OPERATIONS), path=POINTERS, from_=POINTERS, value=VALUES
+)
 
 
 def block(op: str, path: str, value: Any = None, source: str | None = None) -> json_patch.Block:
@@ -50,8 +62,17 @@ def test_operations(blocks: list[json_patch.Block], expected: Any) -> None:
         (block("add", "/b/1000000000/c", 1), "at most"),
         (block("move", "/b", source="/c/d"), 'there is no "/c"'),
         (block("add", "b", 1), "has to begin with /"),
+        (block("move", "/b", source=""), "cannot be removed"),
     ],
 )
 def test_what_cannot_be_done(written: json_patch.Block, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         json_patch.apply({"a": [1, 2]}, [written])
+
+
+@hypothesis.given(VALUES, st.lists(BLOCKS, max_size=4))
+def test_whatever_is_written_is_applied_or_refused(document: Any, blocks: list[json_patch.Block]) -> None:
+    before = copy.deepcopy(document)
+    with contextlib.suppress(ValueError):
+        json_patch.apply(document, blocks)
+    assert document == before
