@@ -121,6 +121,18 @@ def test_requests_are_split_by_weight(stage: Stage) -> None:
     assert 57 <= found["v2"] <= 143
 
 
+def test_no_request_is_lost_when_rules_come(stage: Stage) -> None:
+    """The cluster of the subset is new, and warm before any request is sent to it."""
+    flow = traffic.Traffic(stage.web.url("echo")).start()
+    try:
+        with stage.routed(rule(path("PathPrefix", "/"), backends=[V2])):
+            flow.until_more()
+            flow.stop()
+    finally:
+        flow.stop()
+    assert not flow.failures
+
+
 def test_a_subset_takes_all(stage: Stage) -> None:
     with stage.routed(rule(path("PathPrefix", "/"), backends=[V2, {**V1, "weight": 0}])):
         assert stage.apps(20) == {"v2": 20}

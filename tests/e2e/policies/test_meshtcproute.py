@@ -32,12 +32,12 @@ class Stage:
             traffic.until_status(self.web.url(service), 200)
 
     def ask(self, service: str = "first") -> str:
-        """Who answers a request on a new connection; empty where it is closed."""
+        """Who answers a request on a new connection; empty where it is closed or nobody does."""
         try:
-            found: str = traffic.get(self.web.url(service)).document["app"]
+            answer = traffic.get(self.web.url(service))
         except OSError:
             return ""
-        return found
+        return str(answer.document["app"]) if answer.status == 200 else ""
 
     def route(self, to: str, *backends: dict[str, Any]) -> Any:
         """A MeshTCPRoute for the time of a block."""
