@@ -260,6 +260,9 @@ def test_headers_and_host_are_changed_on_the_way() -> None:
         (50, {"numerator": 50}),
         ("1.5", {"numerator": 150, "denominator": "TEN_THOUSAND"}),
         ("0.0001", {"numerator": 1, "denominator": "MILLION"}),
+        ("half", {}),
+        ("-1", {}),
+        (101, {"numerator": 100}),
     ],
 )
 def test_copies_go_to_another_backend(percentage: Any, fraction: dict[str, Any] | None) -> None:
@@ -268,7 +271,7 @@ def test_copies_go_to_another_backend(percentage: Any, fraction: dict[str, Any] 
     filters = [{"type": "RequestMirror", "requestMirror": each} for each in (nowhere, conf)]
     snapshot = routes.compiled(*BACKENDS, routes.http_route("r", rule({"method": "GET"}, filters=filters)))
     found = routes.http(snapshot)[0]
-    expected = {"cluster": "db2"} | ({"runtimeFraction": {"defaultValue": fraction}} if fraction else {})
+    expected = {"cluster": "db2"} | ({"runtimeFraction": {"defaultValue": fraction}} if percentage else {})
     assert action(found) == {"cluster": "api", "requestMirrorPolicies": [expected]}
     assert "db2" in snapshot["clusters"]
 

@@ -14,7 +14,7 @@ from kuma.base import kri
 from kuma.envoy import api, http, percents
 from kuma.plan import nodes
 from kuma.policies.meshhttproute import model
-from kuma.policy_engine import backends, headers, matches_hash, routing, rules
+from kuma.policy_engine import backends, bounds, headers, matches_hash, routing, rules
 from kuma.resources import resource as res
 
 ORDER = 100
@@ -226,4 +226,5 @@ def _mirror(message: api.Message, conf: model.RequestMirror, cluster: nodes.Clus
         return
     out = message.route.request_mirror_policies.add(cluster=cluster.name)
     if conf.percentage is not None:
-        out.runtime_fraction.default_value.CopyFrom(percents.fractional(Decimal(conf.percentage)))
+        share = min(max(bounds.decimal_of(conf.percentage) or Decimal(), Decimal()), Decimal(100))
+        out.runtime_fraction.default_value.CopyFrom(percents.fractional(share))
