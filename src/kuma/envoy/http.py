@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from kuma.base import regexes
 from kuma.envoy import api
 
 CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
@@ -12,6 +13,9 @@ GRPC_STATS = "envoy.filters.http.grpc_stats"
 PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CATCH_ALL_ROUTE = "9Zuf5Tg79OuZcQITwBbQykxAk2u4fRKrwYn3//AL4Yo="
 """Name of the default route of an outbound: base64 of SHA-256 over its only match, the path prefix `/`."""
+
+NOTHING = r"[^\x{0}-\x{10ffff}]"
+"""A regular expression that no text fits."""
 
 _LOOPBACK = (("127.0.0.1", 32), ("::1", 128))
 _INTERNAL = (("10.0.0.0", 8), ("192.168.0.0", 16), ("172.16.0.0", 12), ("fc00::", 7), ("fd00::", 8), *_LOOPBACK)
@@ -65,12 +69,15 @@ def upstream_options(http2: bool) -> api.Message:
 
 
 def header_matcher(kind: str, name: str, value: str) -> api.Message:
-    """A test of one header: `Exact`, `Prefix` or `RegularExpression` of its value, or that it is `Present` or `Absent`."""
+    """A test of one header: `Exact`, `Prefix` or `RegularExpression` of its value, or that it is `Present` or `Absent`.
+
+    What is no regular expression fits nothing: Envoy would refuse all of the listener for it.
+    """
     out = api.HeaderMatcher(name=name)
     if kind in ("Present", "Absent"):
         out.present_match = kind == "Present"
     elif kind == "RegularExpression":
-        out.string_match.safe_regex.regex = value
+        out.string_match.safe_regex.regex = value if regexes.is_re2(value) else NOTHING
     elif kind == "Prefix":
         out.string_match.prefix = value
     else:

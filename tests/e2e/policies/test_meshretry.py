@@ -74,6 +74,14 @@ def test_requests_that_are_not_tried_again(
         assert asked(cast, answers, method) == (answers[0], 1)
 
 
+def test_a_header_that_nothing_fits_keeps_all_requests_from_being_tried_again(cast: acting.Cast) -> None:
+    header = {"type": "RegularExpression", "name": "user-agent", "value": "(?=no expression)"}
+    conf = {"numRetries": 2, "retryOn": ["5xx"], "retriableRequestHeaders": [header]}
+    with cast.mesh.policy("MeshRetry", to=to({"http": conf})):
+        cast.web.until_told("10ffff")
+        assert asked(cast, [500], "GET") == (500, 1)
+
+
 @pytest.mark.parametrize(
     ("conf", "code"),
     [

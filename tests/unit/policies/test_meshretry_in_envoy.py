@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from kuma.envoy import api, constraints
+from kuma.envoy import api, constraints, http
 from kuma.policies.meshretry import translate
 from tests.kit import policies, translated
 
@@ -139,6 +139,12 @@ def test_headers_of_requests_and_responses() -> None:
     conf = {"http": {"retriableRequestHeaders": written, "retriableResponseHeaders": written}}
     assert policy_of(conf)["retriableRequestHeaders"] == expected
     assert policy_of(conf)["retriableHeaders"] == expected
+
+
+def test_what_is_no_regular_expression_fits_nothing() -> None:
+    written = [{"type": "RegularExpression", "name": "r", "value": "(?=look)"}]
+    (found,) = policy_of({"http": {"retriableRequestHeaders": written}})["retriableRequestHeaders"]
+    assert found["stringMatch"] == {"safeRegex": {"regex": http.NOTHING}}
 
 
 def test_hosts_that_retries_leave_out() -> None:
