@@ -293,6 +293,7 @@ def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[shari
 
     def finish(kind: str, message: api.Message, node: nodes.ListenerNode | nodes.ClusterNode) -> None:
         left = matched.patched(said, kind, message, node.origin)
+        nodes.add_authors(node, left.authors)
         plan.problems.extend(left.problems)
         if left.message is not None:
             put(render.rendered(kind, left.message), tuple(node.authors))

@@ -184,18 +184,26 @@ def key_of(said: Spoken) -> Hashable:
 
 
 def origins(said: Spoken) -> tuple[res.ResourceRef, ...]:
-    """The entries that the confs come from."""
-    return tuple(who for _, conf in said if conf is not None for who in conf.origins)
+    """The entries that the confs come from. Whether patches change anything is known only when they did: `patched`."""
+    return tuple(
+        who
+        for each, conf in said
+        if conf is not None and not policy.overrides(each.speaker, "patch")
+        for who in conf.origins
+    )
 
 
 def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> modifications.Modified:
     """A message after the policies that have the last word on whole resources."""
     problems: list[str] = []
+    authors: list[res.ResourceRef] = []
     for each in matched.shared:
         if each.found.single is not None and policy.overrides(each.speaker, "patch"):
             made = each.speaker.patch(each.found.single, type_url, message, origin)
             problems += made.problems
             if made.message is None:
                 return modifications.Modified(None, tuple(problems))
-            message = made.message
-    return modifications.Modified(message, tuple(problems))
+            if made.message is not message:
+                message = made.message
+                authors += each.found.single.origins
+    return modifications.Modified(message, tuple(problems), tuple(authors))

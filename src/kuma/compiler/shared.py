@@ -106,6 +106,7 @@ class SharedNodes:
         matched: matching.Matched,
     ) -> Built:
         left = matching.patched(matched, type_url, message, node.origin)
+        nodes.add_authors(node, left.authors)
         rendered = render.rendered(type_url, left.message) if left.message is not None else None
         return self.keep(key, Built(rendered, tuple(node.authors), left.problems))
 

@@ -84,10 +84,14 @@ class Modification:
 
 @dataclass(frozen=True, slots=True)
 class Modified:
-    """What became of a resource, None where it was removed, and what could not be done."""
+    """What became of a resource, None where it was removed, and what could not be done.
+
+    `authors`: whose changes they are, where they are known.
+    """
 
     message: api.Message | None
     problems: tuple[str, ...] = ()
+    authors: tuple[res.ResourceRef, ...] = ()
 
 
 def added(modifications: Sequence[Modification], origin: str) -> Iterator[tuple[str, Modified]]:

@@ -237,3 +237,17 @@ def test_the_template_that_fits_best_counts() -> None:
         a_template({"cluster": {"operation": "patch", "value": "connectTimeout: 9s"}}),
     )
     assert {each["connectTimeout"] for each in made.all(xds.CLUSTER).values()} == {"3s"}
+
+
+def test_who_changed_something_is_an_author_of_that_alone() -> None:
+    made = Proxy(a_patch(on_cluster("Patch", {"name": "localhost:80"}, value="connectTimeout: 7s"), name="mine"))
+
+    def patches(kind: str, name: str) -> list[str]:
+        built = made.shape.built.get((kind, name))
+        authors = made.own.authors[kind, name] if built is None else built.authors
+        return [each.name for each in authors if each.kind == model.KIND.name]
+
+    assert patches(xds.CLUSTER, "localhost:80") == ["mine"]
+    assert not patches(xds.CLUSTER, "api")
+    assert not patches(xds.LISTENER, INBOUND)
+    assert not patches(xds.LISTENER, OUTBOUND)
