@@ -58,6 +58,7 @@ def workload(mesh: meshes.Mesh, name: str, outbound: str = "", **options: Any) -
     """A proxy of a workload, with a way to the MeshService `outbound`."""
     made = mesh.sidecar(name, outbounds=(outbound,) if outbound else (), **options)
     made.dataplane["labels"] = {"kuma.io/workload": name}
+    made.token = mesh.plane.token(mesh.name, name, workload=name)
     for each in made.dataplane["networking"]["outbound"]:
         each.pop("tags")
         port = mesh_port(mesh, outbound)

@@ -33,6 +33,9 @@ from kuma.resources import resource as res
 Authors = tuple[res.ResourceRef, ...]
 Sets = Mapping[str, Mapping[str, xds.Rendered]]
 
+SPIRE_SOCKET = "/tmp/spire-agent/public/api.sock"
+"""Where a SPIRE agent listens unless it is told otherwise (SPIRE's documentation, "socket_path")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -122,8 +125,14 @@ def snapshot(own: Own, shape: Shape) -> xds.Snapshot:
 class Compiler:
     """Compiles proxies; holds nothing but memos, so equal inputs give equal outputs whatever came before."""
 
-    def __init__(self, policies: Sequence[policy.Policy], with_shadow: bool = False) -> None:
-        """`with_shadow`: shadow policies take part, for those who want to see what they would do."""
+    def __init__(
+        self, policies: Sequence[policy.Policy], with_shadow: bool = False, spire_socket: str = SPIRE_SOCKET
+    ) -> None:
+        """`with_shadow`: shadow policies take part, for those who want to see what they would do.
+
+        `spire_socket` is where SPIRE agents listen, beside proxies whose agent does not say.
+        """
+        self._spire_socket = spire_socket
         self._policies = sorted(policies, key=lambda each: each.order)
         self._matcher = matched.Matcher(self._policies, with_shadow)
         self._routing = routing.Routing()
@@ -180,6 +189,8 @@ class Compiler:
         ):
             plan.listeners += made
             plan.clusters += behind
+        if held.chosen is not None and held.is_external:
+            plan.clusters.append(credentials.spire_agent(held.chosen, subject.spire_socket or self._spire_socket))
         if subject.redirect.enabled:
             dns.add_names(plan, outbounds.listed(picture, subject), unified=inbounds.is_unified(picture, subject))
         for voice in said.voices:

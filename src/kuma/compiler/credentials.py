@@ -9,9 +9,14 @@ while traffic flows. Source: Kuma's documentation, "MeshIdentity" and "MeshTrust
 
 from dataclasses import dataclass, field
 
-from kuma.envoy import names
+from kuma.envoy import api, clusters, http, names
 from kuma.mesh import spiffe_ids, view
-from kuma.plan import proxy
+from kuma.plan import nodes, proxy
+from kuma.resources import resource as res
+
+ORIGIN = "mesh-trust"
+SPIRE_SECONDS = 1.0
+"""How long a proxy tries to reach the SPIRE agent, where nothing is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +90,15 @@ def _of_identity(picture: view.MeshView, chosen: spiffe_ids.Identity, spiffe_id:
     return Credentials(
         str(chosen.kri), names.TRUST_BUNDLE, tuple(names.spiffe_id(domain, "") for domain in sorted(domains))
     )
+
+
+def spire_agent(chosen: spiffe_ids.Identity, socket: str) -> nodes.ClusterNode:
+    """The cluster of the SPIRE agent beside a proxy, which hands out what `chosen` promises."""
+    provider = chosen.resource.spec.provider
+    agent = provider.spire.agent if provider is not None and provider.spire is not None else None
+    timeout = agent.timeout.nanoseconds / 1e9 if agent is not None and agent.timeout is not None else SPIRE_SECONDS
+    message = clusters.piped(names.SPIRE_AGENT, socket)
+    message.connect_timeout.CopyFrom(api.seconds(timeout))
+    made = nodes.ClusterNode(names.SPIRE_AGENT, message, http=http.upstream_options(http2=True), origin=ORIGIN)
+    nodes.add_authors(made, [res.ref_to(chosen.resource)])
+    return made

@@ -130,6 +130,18 @@ def best(identities: Iterable[Identity], own: Mapping[str, str]) -> Identity | N
     return min(fitting, key=lambda each: (-len(each.wanted), each.resource.meta.name), default=None)
 
 
+def selecting(
+    resources: "Iterable[res.Resource[meshidentity.MeshIdentity]]", own: Mapping[str, str]
+) -> "res.Resource[meshidentity.MeshIdentity] | None":
+    """As `best`, of all MeshIdentities, whether they are ready or not."""
+    fitting = []
+    for each in resources:
+        selector = each.spec.selector.dataplane if each.spec.selector is not None else None
+        if selector is not None and selector.matches(own):
+            fitting.append((-len(selector.match_labels or {}), each.meta.name, each))
+    return min(fitting, key=lambda found: found[:2])[2] if fitting else None
+
+
 def all_of(identities: Iterable[Identity], own: Mapping[str, str]) -> frozenset[str]:
     """Every SPIFFE ID that a proxy has or is about to have."""
     known = tuple(identities)

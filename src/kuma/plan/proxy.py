@@ -59,7 +59,8 @@ class ProxyFacts:
     `lacking` are filters that we could use and its Envoy was built without. `dns_port` is where mesh names are
     answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
     `host_address` is that of its machine, where the agent knows it. `metrics_pair` are the files of a certificate and
-    its key for readers of metrics, `system_roots` the file of the roots that the machine trusts.
+    its key for readers of metrics, `system_roots` the file of the roots that the machine trusts. `spire_socket` is where
+    the SPIRE agent beside it listens; empty: not known.
     """
 
     resource: "res.Resource[dataplane.Dataplane]"
@@ -74,6 +75,7 @@ class ProxyFacts:
     metrics_pair: tuple[str, str] = ("", "")
     system_roots: str = ""
     telemetry: environment.Inventory = environment.UNKNOWN
+    spire_socket: str = ""
 
     @property
     def spec(self) -> dataplane.Dataplane:
@@ -165,6 +167,7 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         metrics_pair=(_text(metadata, "metricsCertPath"), _text(metadata, "metricsKeyPath")),
         system_roots=_text(metadata, "systemCaPath"),
         telemetry=environment.read(metadata.get("otelEnvInventory")),
+        spire_socket=_text(metadata, "spireAgent.socketPath"),
     )
 
 

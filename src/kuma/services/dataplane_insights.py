@@ -34,9 +34,9 @@ class Identity(Protocol):
     """A proxy's certificate as far as its insight shows it."""
 
     @property
-    def expires(self) -> datetime: ...  # noqa: D102 - names say it
+    def expires(self) -> datetime | None: ...  # noqa: D102 - names say it
     @property
-    def generated(self) -> datetime: ...  # noqa: D102
+    def generated(self) -> datetime | None: ...  # noqa: D102
     @property
     def regenerations(self) -> int: ...  # noqa: D102
     @property

@@ -51,6 +51,17 @@ class Identity:
     supported_backends: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class External:
+    """What is known of a proxy's identity that somebody else hands out."""
+
+    issued_backend: str
+    supported_backends: tuple[str, ...] = ()
+    expires: None = None
+    generated: None = None
+    regenerations: int = 0
+
+
 Slot = tuple[res.Key, bool]
 """Whose certificate it is, and whether it is there because of a MeshIdentity."""
 

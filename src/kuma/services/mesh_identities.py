@@ -57,14 +57,11 @@ class IdentityLoop:
         zone: str,
         clock: Callable[[], datetime],
         interval: timedelta = INTERVAL,
-        timing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`timing` is entered around one round."""
         self._store = store
         self._zone = zone
         self._clock = clock
         self._interval = interval
-        self._timing = timing
         self._cas = identity_cas.IdentityAuthorities(store)
         self._due = asyncio.Event()
         self._again = False
@@ -101,14 +98,13 @@ class IdentityLoop:
 
     async def write_all(self) -> None:
         """Writes what is missing or out of date now, once, without following changes."""
-        with self._timing():
-            self._again = False
-            meshes = {each.meta.name: each for each in await self._store.list(mesh.KIND)}
-            identities = await self._store.list(meshidentity.KIND)
-            for each in identities:
-                owner = meshes.get(each.meta.mesh)
-                if owner is not None and spiffe_ids.is_of(each, self._zone):
-                    await self._write(each, owner, identities)
+        self._again = False
+        meshes = {each.meta.name: each for each in await self._store.list(mesh.KIND)}
+        identities = await self._store.list(meshidentity.KIND)
+        for each in identities:
+            owner = meshes.get(each.meta.mesh)
+            if owner is not None and spiffe_ids.is_of(each, self._zone):
+                await self._write(each, owner, identities)
 
     async def _write(
         self,

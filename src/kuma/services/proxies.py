@@ -23,7 +23,7 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import dataplaneinsight as insight_kind
-from kuma.services import dataplane_insights, nodes, offered, refusals, rejections
+from kuma.services import dataplane_insights, nodes, offered, refusals, rejections, workload_rules
 from kuma.services import resources as managing
 from kuma.store import protocol
 
@@ -155,6 +155,7 @@ class Proxies:
         """`validator` None lets everybody in (`dpServer.authn` type `none`). `delay` is in seconds, `now` steady."""
         self._resources = resources
         self._store: protocol.Store = resources.store
+        self._workloads = workload_rules.WorkloadRules(self._store, resources.role.zone, resources.role.environment)
         self._publisher = publisher
         self._insights = insights
         self._validator = validator
@@ -280,6 +281,7 @@ class Proxies:
             raise errors.BadRequest(
                 f'the Dataplane "{brought.meta.mesh}.{brought.meta.name}" is not the one of node "{node.id}"'
             )
+        await self._workloads.require(brought)
         await self._authenticate(brought, credential)
         if stored is not None:
             await self._authenticate(stored, credential)

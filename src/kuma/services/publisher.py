@@ -47,7 +47,7 @@ class Feed:
         self.metadata = metadata
         self.snapshot: xds.Snapshot | None = None
         self.changed = asyncio.Event()
-        self.identity: issuing.Identity | None = None
+        self.identity: issuing.Identity | issuing.External | None = None
         self.subject: proxy.ProxyFacts | None = None
         self.said: matched.Matched | None = None
         self.own: compile.Own | None = None
@@ -318,6 +318,8 @@ class Publisher:
             own = self._compiler.own(picture, subject, said, issued, certificate)
             feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
             feed.subject, feed.said, feed.identity = subject, said, by_identity or by_mesh
+            if basis.held.chosen is not None and basis.held.is_external:
+                feed.identity = issuing.External(str(basis.held.chosen.kri), picture.trusts.kris)
             is_same = feed.own is not None and feed.own.sets == own.sets
             feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
             feed.basis = basis

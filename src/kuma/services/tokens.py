@@ -4,7 +4,7 @@ Signatures, times and revocation are `security.tokens`' work; keys come from `si
 from the next check on. Streams that it opened before stay open until they end: a check is made when one opens.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -122,7 +122,10 @@ class TokenValidator:
         dataplane: ValidatorConfig = ValidatorConfig(),
         zone: ValidatorConfig = ValidatorConfig(),
         user: ValidatorConfig = ValidatorConfig(),
+        names_workload: Callable[[res.Resource[dataplanes.Dataplane]], Awaitable[bool]] | None = None,
     ) -> None:
+        """`names_workload` tells whether the workload of a proxy becomes part of its identity; None: of nobody's."""
+        self._names_workload = names_workload
         self._keys = keys
         self._clock = clock
         self._dataplane = dataplane
@@ -162,6 +165,10 @@ class TokenValidator:
         workload = dataplane.meta.labels.get(labels.WORKLOAD, "")
         if claims.workload and claims.workload != workload:
             raise errors.Unauthenticated(f'token is for the workload "{claims.workload}", not for "{workload}"')
+        if workload and not claims.workload and self._names_workload and await self._names_workload(dataplane):
+            raise errors.Unauthenticated(
+                f'the identity of the proxy is made of its workload "{workload}", and the token is for no workload'
+            )
 
 
 def _check_tags(allowed: Mapping[str, Sequence[str]], tags: Mapping[str, set[str]]) -> None:

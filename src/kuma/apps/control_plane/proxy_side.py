@@ -71,7 +71,8 @@ class ProxySide:
         self._is_shared = is_shared
         self._identities = identities.Identities(self._store, clock)
         shaping = [*policies.policies(), *legacy_policies.policies()]
-        compiler = compile.Compiler(shaping)
+        spire = settings.runtime.universal.spire.socket_path
+        compiler = compile.Compiler(shaping, spire_socket=spire)
         self.publisher = publisher.Publisher(
             self._store,
             self._catalog,
@@ -83,7 +84,7 @@ class ProxySide:
             environment=self._role.environment,
         )
         self.inspector = inspection.Inspector(
-            self._store, self._world, compiler, compile.Compiler(shaping, with_shadow=True)
+            self._store, self._world, compiler, compile.Compiler(shaping, with_shadow=True, spire_socket=spire)
         )
         self._insights = dataplane_insights.DataplaneInsights(
             self._store,
@@ -127,9 +128,7 @@ class ProxySide:
         age = timedelta(microseconds=self._settings.runtime.universal.dataplane_cleanup_age / 1000)
         gone = cleanup.Cleanup(self._store, self._clock, age, lambda: self._metrics.loop("dp_gc"))
         interval = timedelta(microseconds=self._settings.core_resources.status.mesh_identity_interval / 1000)
-        known = mesh_identities.IdentityLoop(
-            self._store, self._role.zone, self._clock, interval, lambda: self._metrics.loop("mesh_identity")
-        )
+        known = mesh_identities.IdentityLoop(self._store, self._role.zone, self._clock, interval)
         if not self._is_shared:
             return gone.run, known.run
         dead = survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout, self._finalizing)

@@ -7,7 +7,7 @@ from kuma.apps.control_plane import settings_mesh, settings_servers
 from kuma.base import errors
 from kuma.security import access, keys
 from kuma.security import tokens as claims
-from kuma.services import admin_certificates, envoy_admin, signing_keys, tokens
+from kuma.services import admin_certificates, envoy_admin, signing_keys, tokens, workload_rules
 from kuma.store import protocol as stores
 
 
@@ -31,6 +31,9 @@ class Security:
             dataplane=validator_config(dp.dp_proxy.dp_token.validator),
             zone=validator_config(dp.zone_proxy.zone_token.validator),
             user=validator_config(api.tokens.validator),
+            names_workload=workload_rules.WorkloadRules(
+                store, settings.multizone.zone.name, settings.environment
+            ).names,
         )
         self.permits = _access(settings.access.static)
         self.admin_certificates = admin_certificates.AdminCertificates(store, clock)
