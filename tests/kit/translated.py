@@ -5,9 +5,9 @@ from typing import Any
 from google.protobuf import json_format
 
 from kuma.compiler import destinations, inbounds, outbounds, render
-from kuma.envoy import api, clusters, http
+from kuma.envoy import clusters, http
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, policy, rules, surroundings
+from kuma.policy_engine import matcher, policy, routing, rules, surroundings
 from kuma.resources import resource as res
 from tests.kit import worlds
 
@@ -57,28 +57,17 @@ class Client:
 
     def chain(self) -> nodes.ChainNode:
         """The filter chain of the outbound."""
-        node = outbounds.node(self._picture, self._facts, (self._route_facts(),))
+        node = outbounds.node(self._picture, self._facts, routing.default_routes(self._facts))
         self._speaker.outbound(self._conf(), node, self._context)
         return node.chain
 
     def route(self) -> dict[str, Any]:
         """Where and how the only route of the outbound sends its requests, as JSON."""
-        facts = self._route_facts()
+        (facts,) = routing.default_routes(self._facts)
         (node,) = outbounds.node(self._picture, self._facts, (facts,)).routes
         conf = self._speaker.conf_for_route(self._said, self._facts.destination, facts.matches, facts.rule)
         self._speaker.route(conf, node, self._facts, self._context)
         return json_format.MessageToDict(node.message.route)
-
-    def _route_facts(self) -> nodes.RouteFacts:
-        """The route that an outbound has where no policy writes any."""
-        split = (nodes.Split(self._facts.destination),)
-        if not self._facts.destination.protocol.is_http:
-            return nodes.RouteFacts(split)
-        message = api.Route(name=http.CATCH_ALL_ROUTE)
-        message.match.prefix = "/"
-        message.route.cluster = self._facts.destination.name
-        message.route.timeout.CopyFrom(api.seconds(0))
-        return nodes.RouteFacts(split, matches=http.CATCH_ALL_ROUTE, message=message)
 
     def _conf(self) -> policy.Conf:
         return self._speaker.conf_for(self._said, self._facts.destination)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from kuma.plan import nodes
 from kuma.policies.meshtimeout import translate
+from kuma.policy_engine import inbound_routes
 from kuma.resources import resource as res
+from kuma.resources import targetref
 from tests.kit import policies, translated
 
 KEY = "kuma.mesh_timeout.match."
@@ -114,6 +116,17 @@ def test_the_more_important_of_two_policies_about_one_client_counts() -> None:
     for routes in (both(mesh, proxy), both(proxy, mesh)):
         assert [route["route"].get("timeout") for route in routes] == ["2s", "0s"]
         assert routes[0]["route"]["idleTimeout"] == "7s"
+
+
+def test_several_policies_note_what_they_match_in_one_filter() -> None:
+    node = node_of(rule(("Exact", "spiffe://m/a", None), requestTimeout=1))
+    other = inbound_routes.ClientConf(targetref.Match(targetref.SpiffeIdMatch("Prefix", "spiffe://m/a")), 9)
+    inbound_routes.split(node, "m", "other", [other], lambda route, conf: setattr(route, "name", str(conf)))
+    assert [each["objectKey"] for each in noted_by(node)] == [f"{KEY}spiffe_id", "kuma.other.match.spiffe_id"]
+    keys = [[each["key"] for each in route["match"].get("filterState", [])] for route in routes_of(node)]
+    mine, its = f"{KEY}spiffe_id", "kuma.other.match.spiffe_id"
+    assert keys == [[mine, its], [mine], [its], []]
+    assert [route.get("name") for route in routes_of(node)] == ["9", None, "9", None]
 
 
 @given(st.lists(MATCH, min_size=1, max_size=5, unique=True), st.sampled_from(IDS), st.sampled_from(["x", "y", "z"]))
