@@ -56,6 +56,7 @@ from envoy.extensions.transport_sockets.tls.v3 import (
 )
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
+from envoy.type.tracing.v3 import custom_tag_pb2
 from envoy.type.v3 import http_pb2 as http_type_pb2
 from envoy.type.v3 import http_status_pb2, percent_pb2
 from google.protobuf import any_pb2, duration_pb2
@@ -76,6 +77,7 @@ AnyMessage = any_pb2.Any
 Cluster = cluster_pb2.Cluster
 CelFilter = cel_pb2.ExpressionFilter
 ClusterLoadAssignment = endpoint_pb2.ClusterLoadAssignment
+CustomTag = custom_tag_pb2.CustomTag
 DatadogTracer = datadog_pb2.DatadogConfig
 DnsFilter = dns_filter_pb2.DnsFilterConfig
 DownstreamTlsContext = tls_pb2.DownstreamTlsContext

@@ -123,6 +123,9 @@ def otlp(**conf: Any) -> dict[str, Any]:
             {"kvlistValue": {"values": [{"key": "m", "value": {"arrayValue": {"values": [{"stringValue": "m"}]}}}]}},
         ),
         ({"mesh": "%KUMA_MESH%"}, {"stringValue": '{"mesh":"m"}'}),
+        ({"arrayValue": {"values": 1}}, {"stringValue": '{"arrayValue":{"values":1}}'}),
+        ([1], {"stringValue": "[1]"}),
+        (7, {"stringValue": "7"}),
     ],
 )
 def test_the_body_of_a_record(written: Any, body: dict[str, Any]) -> None:

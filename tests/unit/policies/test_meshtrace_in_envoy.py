@@ -102,6 +102,17 @@ def test_tags(tags: list[dict[str, Any]], labels: dict[str, str], expected: list
     assert said == expected
 
 
+def test_tags_that_envoy_does_not_take_are_left_out() -> None:
+    tags = [{"name": "a", "literal": ""}, {"name": "b", "header": {"name": "no header"}}, {"name": "c", "literal": "d"}]
+    found = tracing(stage(a_policy(ZIPKIN, tags=tags)).outbound().listener)["customTags"]
+    assert [each["tag"] for each in found] == ["c", "kuma.mesh", "kuma.zone"]
+
+
+def test_zipkin_without_a_path() -> None:
+    backend = {"type": "Zipkin", "zipkin": {"url": "http://zipkin.local:9411"}}
+    assert provider(stage(a_policy(backend)).outbound().listener)["collectorEndpoint"] == "/api/v2/spans"
+
+
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [

@@ -87,12 +87,21 @@ def body(written: Any, default: str, values: Values) -> api.Message:
         return api.OtlpValue(string_value=values.fill(default))
     if isinstance(written, str):
         return api.OtlpValue(string_value=values.fill(written))
-    try:
-        out = json_format.ParseDict(written, api.OtlpValue())
-    except json_format.ParseError:
+    out = _otlp_value(written)
+    if out is None:
         return api.OtlpValue(string_value=values.fill(json.dumps(written, separators=(",", ":"), ensure_ascii=False)))
     _fill_value(out, values)
     return out
+
+
+def _otlp_value(written: Any) -> api.Message | None:
+    """The OTLP value that a JSON value spells; None where it spells none."""
+    if not isinstance(written, dict):
+        return None
+    try:
+        return json_format.ParseDict(written, api.OtlpValue())
+    except (json_format.ParseError, AttributeError, TypeError, ValueError):  # whatever does not fit
+        return None
 
 
 def _fill_value(value: api.Message, values: Values) -> None:

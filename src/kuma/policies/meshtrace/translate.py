@@ -7,7 +7,7 @@ none. Source: Kuma's documentation, "MeshTrace"; Envoy's API, "HTTP connection m
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from kuma.envoy import api, clusters, names
+from kuma.envoy import api, clusters, constraints, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrace import model
 from kuma.policy_engine import bounds, collectors, policy, rules, urls
@@ -15,6 +15,9 @@ from kuma.resources import resource as res
 
 ORDER = 700
 ORIGIN = "mesh-trace"
+ZIPKIN_PATH = "/api/v2/spans"
+"""Where Zipkin takes spans, for a URL that does not say."""
+
 EXPORT_SECONDS = 10.0
 """How long a collector that takes OTLP over HTTP may take for a batch of spans."""
 
@@ -114,14 +117,19 @@ def _set_sampling(tracing: api.Message, wanted: model.Sampling) -> None:
 
 
 def _add_tags(tracing: api.Message, wanted: tuple[model.Tag, ...], context: policy.Context) -> None:
-    """The tags that users ask for, then those that tell where a span is from, unless users said it otherwise."""
+    """The tags that users ask for, then those that tell where a span is from, unless users said it otherwise.
+
+    Envoy takes no tag without a value, nor of a header that cannot be.
+    """
     for each in wanted:
-        tag = tracing.custom_tags.add(tag=each.name)
+        tag = api.CustomTag(tag=each.name)
         if each.header is not None:
             tag.request_header.name = each.header.name
             tag.request_header.default_value = each.header.default or ""
         else:
             tag.literal.value = each.literal or ""
+        if not constraints.first_violation(tag):
+            tracing.custom_tags.append(tag)
     workload = context.own.workload if isinstance(context.own, Own) else ""
     for name, value in (("kuma.mesh", context.mesh), ("kuma.zone", context.zone), ("kuma.workload", workload)):
         if value and all(each.name != name for each in wanted):
@@ -145,7 +153,7 @@ def _zipkin(wanted: model.Zipkin, unified: bool) -> api.Message:
     url = urls.target_of(wanted.url)
     out = api.ZipkinTracer(
         collector_cluster=names.tracing_collector("zipkin", wanted.url, unified),
-        collector_endpoint=url.path,
+        collector_endpoint=url.path or ZIPKIN_PATH,
         collector_hostname=url.authority,
         trace_id_128bit=bool(wanted.trace_id_128bit),
     )
