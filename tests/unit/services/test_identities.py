@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from kuma.base import errors
+from kuma.mesh import spiffe_ids
+from kuma.resources import codec, conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
-from kuma.resources.kinds import secret
+from kuma.resources.kinds import meshidentity, secret
 from kuma.security import authorities, keys
-from kuma.services import cas, identities
+from kuma.services import cas, identities, identity_cas
 from kuma.store import memory
 from tests.unit.security import handshakes
 
@@ -289,3 +291,51 @@ async def test_what_belongs_to_a_mesh_goes_with_it(world: World):
         await asyncio.sleep(0)
     running.cancel()
     assert world.identities.held(_proxy().key) is None
+
+
+async def _identity(world: World, expiry: str = "24h") -> spiffe_ids.Identity:
+    """A MeshIdentity that is ready, its authority made."""
+    bundled = {"autogenerate": {"enabled": True}, "certificateParameters": {"expiry": expiry}}
+    document = {
+        "type": "MeshIdentity",
+        "mesh": "shop",
+        "name": "i",
+        "spec": {
+            "selector": {"dataplane": {"matchLabels": {}}},
+            "provider": {"type": "Bundled", "bundled": bundled},
+        },
+    }
+    made = codec.decode(meshidentity.KIND, document)
+    await world.store.create(made)
+    await identity_cas.ensure(world.store, made, "shop.io", lambda: world.now)
+    ready = conditions.Status((conditions.Condition("Ready", "True", "Ready", ""),))
+    found = spiffe_ids.identity_of(dataclasses.replace(made, status=ready), "east", "universal")
+    assert found is not None
+    return found
+
+
+async def test_an_identity_of_a_workload_is_its_only_name(world: World) -> None:
+    chosen = await _identity(world, expiry="2h")
+    proxy = _proxy(labels={"kuma.io/workload": "web"})
+    by_mesh = await world.current(proxy)
+    found = await world.identities.by_identity(chosen, proxy, ("kri_mtrust_shop___i_",))
+    assert found.uris == ("spiffe://shop.east.mesh.local/workload/web",)
+    assert (found.issued_backend, found.supported_backends) == ("kri_mid_shop___i_", ("kri_mtrust_shop___i_",))
+    assert found.expires == START + timedelta(hours=2)
+    assert await world.identities.by_identity(chosen, proxy, ("kri_mtrust_shop___i_",)) is found
+    assert await world.current(proxy) is by_mesh, "both are kept"
+    assert world.identities.held(proxy.key) is found
+    more = await world.identities.by_identity(chosen, proxy, ("a", "b"))
+    assert (more.cert_pem, more.supported_backends) == (found.cert_pem, ("a", "b"))
+    world.now += timedelta(hours=2) * 4 / 5
+    renewed = await world.identities.by_identity(chosen, proxy, ("a", "b"))
+    assert (renewed.regenerations, renewed.cert_pem == found.cert_pem) == (2, False)
+    world.identities.forget_identity(proxy.key)
+    assert world.identities.held(proxy.key) is by_mesh
+
+
+async def test_an_authority_that_is_gone_is_told_of(world: World) -> None:
+    chosen = await _identity(world)
+    await world.store.delete(res.Key("Secret", "shop", "i-private-key"))
+    with pytest.raises(errors.Unavailable, match="the CA of kri_mid_shop___i_ cannot be used"):
+        await world.identities.by_identity(chosen, _proxy(), ())
