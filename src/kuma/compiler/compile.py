@@ -212,7 +212,8 @@ class Compiler:
             raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
         author = res.ref_to(picture.resource)
         found: list[tuple[Hashable, api.Message, Authors]] = []
-        by_mesh, by_identity = issued.by_mesh, issued.by_identity
+        by_mesh = issued.by_mesh if held.of_mesh is not None else None
+        by_identity = issued.by_identity
         if held.of_mesh is not None and by_mesh is not None:
             name = held.of_mesh.identity
             found.append((by_mesh, tls.identity_secret(name, by_mesh.certificate, by_mesh.key), (author,)))

@@ -127,6 +127,14 @@ def test_an_identity_is_shown_to_everybody() -> None:
     assert [each["name"] for each in trusted["trustDomains"]] == ["a.io", DOMAIN]
 
 
+def test_what_was_issued_in_vain_is_neither_shown_nor_trusted() -> None:
+    made = compiled(an_identity(), a_trust(), SERVICE, a_client(), by_mesh=BY_MESH)
+    secrets = reading.read(made, xds.SECRET)
+    assert set(secrets) == {KRI, "system_trust_bundle"}
+    trusted = secrets["system_trust_bundle"]["validationContext"]["customValidatorConfig"]["typedConfig"]
+    assert [each["name"] for each in trusted["trustDomains"]] == [DOMAIN]
+
+
 def test_without_labels_that_an_identity_asks_for_there_is_none() -> None:
     made = compiled(an_identity(app="x"), a_trust(), SERVICE, a_client(), by_identity=None)
     assert downstream(made) is None
