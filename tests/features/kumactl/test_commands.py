@@ -417,6 +417,19 @@ def test_inspect_dataplane_tells_the_policies_of_each_part(stub: rest_stub.Stub,
     assert bad.err == "Error: flag '--shadow' can be used only when '--type=config'\n"
 
 
+def test_inspect_policy_warns_of_what_has_no_effect(stub: rest_stub.Stub, call: Call) -> None:
+    path = "/meshes/default/meshtimeouts/t"
+    reference = {"type": "Dataplane", "mesh": "default", "name": "web-1", "labels": {}}
+    stub.canned[f"{path}/_resources/dataplanes"] = (200, {"items": [reference], "total": 1})
+    assert call("inspect", "meshtimeout", "t", "--new-api").err == ""  # a control plane without that view
+    warning = {"field": "spec.to[0].targetRef", "reason": 'there is no MeshService "db"'}
+    stub.canned[f"{path}/_warnings"] = (200, {"warnings": [warning]})
+    done = call("inspect", "meshtimeout", "t", "--new-api")
+    assert done.code == 0
+    assert "web-1" in done.out
+    assert done.err == 'Warning: spec.to[0].targetRef: there is no MeshService "db"\n'
+
+
 @pytest.mark.parametrize(
     ("args", "what", "path"),
     [

@@ -289,3 +289,51 @@ async def test_rules_by_place_for_older_clients() -> None:
     assert {each["service"] for each in clients} == {"web", "old"}
     assert {each["type"] for each in clients} == {"ClientSubset"}
     assert [each["subset"] for each in clients] == [{"version": "v1"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "target", "warning"),
+    [
+        ("Exclusive", {"kind": "MeshService", "name": "backend"}, None),
+        ("Exclusive", {"kind": "Mesh"}, None),
+        ("Exclusive", {"kind": "MeshService", "name": "none"}, 'there is no MeshService "none"'),
+        ("Everywhere", {"kind": "MeshService", "name": "none"}, None),
+        (
+            "Everywhere",
+            {"kind": "MeshService", "name": "backend", "sectionName": "x"},
+            'there is no MeshService "backend" with a port "x"',
+        ),
+        (
+            "Everywhere",
+            {"kind": "MeshService", "labels": {"a": "b", "c": "d"}},
+            "there is no MeshService with the labels a=b, c=d",
+        ),
+        ("Everywhere", {"kind": "MeshHTTPRoute", "name": "r"}, 'there is no MeshHTTPRoute "r"'),
+    ],
+)
+async def test_a_destination_that_does_not_exist_is_told(mode: str, target: Any, warning: str | None) -> None:
+    api = await shop(mode)
+    await put_timeout(api, "calls", 1, to=[{"targetRef": target}])
+    found = await api.get("/meshes/shop/meshtimeouts/calls/_warnings")
+    expected = [{"field": "spec.to[0].targetRef", "reason": warning}] if warning is not None else []
+    assert found == {"warnings": expected}
+
+
+@pytest.mark.parametrize(("section", "is_told"), [("81", True), ("http", False), ("", False)])
+async def test_requests_cannot_be_routed_where_there_are_none(section: str, is_told: bool) -> None:
+    api = await shop()
+    target = {"name": "backend", **({"sectionName": section} if section else {})}
+    path = {"matches": [{"path": {"type": "PathPrefix", "value": "/a"}}], "default": {}}
+    await put(api, "MeshHTTPRoute", "r", spec={"to": [{**to("MeshService", **target), "rules": [path]}]})
+    found = (await api.get("/meshes/shop/meshhttproutes/r/_warnings"))["warnings"]
+    reason = 'the MeshService "backend" with a port "81" speaks tcp, which has no requests to route'
+    assert found == ([{"field": "spec.to[0].targetRef", "reason": reason}] if is_told else [])
+
+
+async def test_a_policy_that_selects_nobody_is_told() -> None:
+    api = await shop()
+    await put_timeout(api, "nobody", 1, target={"kind": "Dataplane", "labels": {"app": "none"}}, rules=[{}])
+    found = await api.get("/meshes/shop/meshtimeouts/nobody/_warnings")
+    assert found == {"warnings": [{"field": "spec.targetRef", "reason": "no Dataplane of the mesh is selected"}]}
+    unknown = await api.call("GET", "/meshes/shop/meshtimeouts/none/_warnings")
+    assert (unknown.status, json.loads(unknown.body)["title"]) == (404, "Could not retrieve policy")

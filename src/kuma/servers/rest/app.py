@@ -30,6 +30,7 @@ from kuma.servers.rest import (
     intake,
     items,
     openapi,
+    policy_warnings,
     proxy_policies,
     relations,
     replies,
@@ -108,6 +109,7 @@ def build(deps: Deps) -> "RestApp":
     )
     inspection.InspectionEndpoints(deps.inspector).add_to(routes)
     rules.RulesEndpoints(deps.manager, deps.matches).add_to(routes)
+    policy_warnings.PolicyWarningEndpoints(deps.manager, deps.matches).add_to(routes)
     proxy_policies.ProxyPolicyEndpoints(deps.manager, deps.matches).add_to(routes)
     rule_places.RulePlaceEndpoints(deps.manager, deps.matches).add_to(routes)
     envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)

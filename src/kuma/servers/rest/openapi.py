@@ -105,6 +105,8 @@ class _Operations:
             return self._overview(kind, rest)
         if rest == ["{name}", "_resources", "dataplanes"]:
             return _references(kind, f"The Dataplanes that a {kind.name} is about.")
+        if rest == ["{name}", "_warnings"]:
+            return _answer(kind, f"Why a {kind.name}, or an entry of it, has no effect.", "Warnings")
         if rest == ["{name}", "dataplanes"]:
             return _answer(kind, f"The Dataplanes that a {kind.name} takes hold in, and where.", "Attached")
         return None

@@ -69,6 +69,7 @@ SCHEMAS: Mapping[str, Schema] = {
         labels={"type": "object", "additionalProperties": _TEXT},
     ),
     "References": _object(("items", "total"), items=_list_of(_ref("Reference")), next=_TEXT, total=_COUNT),
+    "Warnings": _object(("warnings",), warnings=_list_of(_object(("field", "reason"), field=_TEXT, reason=_TEXT))),
     "Attached": _object(
         ("items", "total"),
         total=_COUNT,

@@ -10,11 +10,11 @@ from typing import Any
 
 from kuma.base import errors, kri, labels
 from kuma.mesh import destinations, endpoints, outbounds, spiffe_ids
-from kuma.policy_engine import matches_hash, rules, surroundings
+from kuma.policy_engine import advice, matches_hash, rules, surroundings
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 from kuma.servers.rest import calls, replies
-from kuma.servers.rest.rules import Json, conf_of, is_exclusive
+from kuma.servers.rest.rules import Json, conf_of
 from kuma.services import policy_matches, resources
 
 AnyResource = res.Resource[Any]
@@ -58,7 +58,7 @@ class ProxyPolicyEndpoints:
         owner = call.path["mesh"]
         with errors.titled("Failed to retrieve Mesh"):
             around = await self._matches.around(owner)
-        if not is_exclusive(around):
+        if not advice.is_exclusive(around):
             raise errors.BadRequest(f"bad request: can't use {view} endpoint without meshService enabled")
         with errors.titled(_NO_DATAPLANE):
             proxy = await self._manager.store.get(res.Key(dataplane.KIND.name, owner, call.path["name"]))

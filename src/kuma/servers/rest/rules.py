@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kuma.base import errors
-from kuma.policy_engine import matches_hash, rules, surroundings
+from kuma.policy_engine import advice, matches_hash, rules, surroundings
 from kuma.resources import printer
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, mesh, meshgateway
+from kuma.resources.kinds import dataplane, meshgateway
 from kuma.servers.rest import calls, relations, replies
 from kuma.services import policy_matches, resources
 
@@ -47,7 +47,7 @@ class RulesEndpoints:
             proxy = await self._manager.store.get(res.Key(dataplane.KIND.name, owner, call.path["name"]))
             around = await self._matches.around(owner)
         found = await self._matches.of_proxy(proxy, around)
-        return replies.json_reply(document(proxy, found, inbounds_of(proxy), by_tags=not is_exclusive(around)))
+        return replies.json_reply(document(proxy, found, inbounds_of(proxy), around))
 
     async def _of_gateway(self, call: calls.Call) -> replies.Reply:
         owner = call.path["mesh"]
@@ -56,13 +56,7 @@ class RulesEndpoints:
             around = await self._matches.around(owner)
         found = await self._matches.of_gateway(gateway, around)
         selecting = gateway.spec.selectors[0].match if gateway.spec.selectors else {}
-        return replies.json_reply(document(gateway, found, listeners_with(selecting), by_tags=not is_exclusive(around)))
-
-
-def is_exclusive(around: surroundings.Surroundings) -> bool:
-    """Whether the mesh has no destinations but MeshServices and their like."""
-    services = around.mesh.spec.mesh_services if around.mesh is not None else None
-    return services is not None and services.mode is mesh.MeshServicesMode.EXCLUSIVE
+        return replies.json_reply(document(gateway, found, listeners_with(selecting), around))
 
 
 def inbounds_of(proxy: res.Resource[dataplane.Dataplane]) -> Naming:
@@ -85,8 +79,14 @@ def listeners_with(tags: Mapping[str, str]) -> Naming:
     return lambda at: {"tags": tags, "port": at[1]}
 
 
-def document(resource: AnyResource, found: Sequence[rules.ProxyRules], inbounds: Naming, *, by_tags: bool) -> Json:
-    """The whole view. `by_tags`: with the rules of destinations by `kuma.io/service`."""
+def document(
+    resource: AnyResource,
+    found: Sequence[rules.ProxyRules],
+    inbounds: Naming,
+    around: surroundings.Surroundings,
+) -> Json:
+    """The whole view. Rules of destinations by `kuma.io/service` are left out where a mesh has none."""
+    by_tags = not advice.is_exclusive(around)
     shown = [made for each in found if (made := _Kind(each).document(inbounds, by_tags)) is not None]
     matches = {hash_: match for each in found for hash_, match in _http_matches(each)}
     return {

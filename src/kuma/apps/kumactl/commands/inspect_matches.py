@@ -139,9 +139,21 @@ def _policy(kind: kind_.Kind[Any], call: grammar.Invocation) -> None:
         ]
         click.echo(tables.render(("Type", "Mesh", "Name"), rows), nl=False)
         click.echo(f"Total: {answer.get('total', len(rows))}")
+        for text in _warnings(plane, path):
+            click.echo(f"Warning: {text}", err=True)
         return
     for line in affected_lines(plane.view(_AFFECTED, f"{path}/dataplanes").json()):
         click.echo(line)
+
+
+def _warnings(plane: rest.ControlPlane, path: str) -> Iterator[str]:
+    """Why a policy has no effect, where the control plane knows; Kuma's has no such view."""
+    try:
+        found = plane.get(f"{path}/_warnings").get("warnings") or ()
+    except rest.Refused:
+        return
+    for each in found:
+        yield f"{each.get('field', '')}: {each.get('reason', '')}"
 
 
 def affected_lines(answer: Tree) -> Iterator[str]:
