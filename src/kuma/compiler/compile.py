@@ -206,9 +206,9 @@ class Compiler:
         self, picture: view.MeshView, subject: proxy.ProxyFacts, held: credentials.Held, issued: Issued
     ) -> tuple[sharing.Built, ...]:
         """Certificates and roots. The roots of a mesh are one object for all its proxies."""
-        if (held.of_mesh is not None and issued.by_mesh is None) or (
-            held.of_identity is not None and not held.is_external and issued.by_identity is None
-        ):
+        own = held.of_identity
+        lacks_own = own is not None and not (own.identity if held.is_external else issued.by_identity)
+        if lacks_own or (held.of_mesh is not None and issued.by_mesh is None):
             raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
         author = res.ref_to(picture.resource)
         found: list[tuple[Hashable, api.Message, Authors]] = []

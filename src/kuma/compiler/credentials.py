@@ -7,6 +7,7 @@ MeshTrusts, all its proxies trust what these say, and a CA of the mesh besides, 
 while traffic flows. Source: Kuma's documentation, "MeshIdentity" and "MeshTrust".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kuma.envoy import api, clusters, http, names
@@ -23,6 +24,7 @@ SPIRE_SECONDS = 1.0
 class Credentials:
     """Names of the secrets with a proxy's certificate and with the roots it trusts, both from `server`.
 
+    `identity` is empty where a proxy should have one and cannot be named; it gets no configuration then.
     `server` is the cluster of who hands secrets out, empty for the control plane. `clients` are what the URIs of
     clients begin with; with none of them the roots alone decide. `names_servers`: so they do on the side of a client,
     unless this is set.
@@ -63,13 +65,12 @@ NONE = Held()
 
 
 def held(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bool) -> Held:
-    """The credentials of a proxy."""
+    """The credentials of a proxy. An identity that cannot name it counts all the same: nobody goes back to plaintext."""
     own = subject.resource.meta.labels
     chosen = spiffe_ids.best(picture.identities, own)
-    spiffe_id = chosen.spiffe_id(own) if chosen is not None else None
-    if chosen is None or spiffe_id is None:
+    if chosen is None:
         return Held(_of_mesh(picture, unified))
-    return Held(_of_mesh(picture, unified), _of_identity(picture, chosen, spiffe_id), chosen)
+    return Held(_of_mesh(picture, unified), _of_identity(picture, chosen, own), chosen)
 
 
 def _of_mesh(picture: view.MeshView, unified: bool) -> Credentials | None:
@@ -81,9 +82,9 @@ def _of_mesh(picture: view.MeshView, unified: bool) -> Credentials | None:
     return Credentials(identity, names.ca_secret(picture.name, unified), (names.spiffe_id(picture.name, ""),))
 
 
-def _of_identity(picture: view.MeshView, chosen: spiffe_ids.Identity, spiffe_id: str) -> Credentials:
+def _of_identity(picture: view.MeshView, chosen: spiffe_ids.Identity, own: Mapping[str, str]) -> Credentials:
     if chosen.provider == spiffe_ids.SPIRE:
-        return Credentials(spiffe_id, names.SPIRE_BUNDLE, server=names.SPIRE_AGENT)
+        return Credentials(chosen.spiffe_id(own) or "", names.SPIRE_BUNDLE, server=names.SPIRE_AGENT)
     domains = {domain for domain, _ in picture.trusts.domains}
     if picture.backend is not None:
         domains.add(picture.name)

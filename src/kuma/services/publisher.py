@@ -126,11 +126,6 @@ class Publisher:
         self.refresh(feed)
         return feed
 
-    def feed_of(self, key: res.Key) -> Feed | None:
-        """A feed of a connected proxy, the latest; None where it is not connected."""
-        feeds = self._feeds.get(key)
-        return next(reversed(feeds)) if feeds else None
-
     def refresh(self, feed: Feed) -> None:
         """Compiles the personal half of a feed again."""
         self._stale[feed] = None
@@ -231,13 +226,18 @@ class Publisher:
         """Compiles again those proxies of some meshes to which policies say something else than before."""
         for key in [each for each in self._feeds if each.mesh in meshes]:
             for feed in self._feeds[key]:
-                picture = self._world.meshes[key.mesh]
-                if (
-                    feed.said is None
-                    or feed.subject is None
-                    or not feed.said.is_same(self._compiler.match(picture, feed.subject))
-                ):
+                if not self._is_told_the_same(feed):
                     self.refresh(feed)
+
+    def _is_told_the_same(self, feed: Feed) -> bool:
+        """Whether policies say what they said before; not where that fails: compiling the proxy will tell why."""
+        picture = self._world.meshes.get(feed.key.mesh)
+        if picture is None or feed.said is None or feed.subject is None:
+            return False
+        try:
+            return feed.said.is_same(self._compiler.match(picture, feed.subject))
+        except Exception:
+            return False
 
     def _is_reached(self, group: _Group, touched: view.Touched) -> bool:
         """Whether a shape may look different: its Mesh or one of its destinations changed.
@@ -317,13 +317,14 @@ class Publisher:
             issued = compile.Issued(_pems(by_mesh), _pems(by_identity))
             own = self._compiler.own(picture, subject, said, issued, certificate)
             feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
+            key = compile.shape_key(picture, subject, said)
             feed.subject, feed.said, feed.identity = subject, said, by_identity or by_mesh
             if basis.held.chosen is not None and basis.held.is_external:
                 feed.identity = issuing.External(str(basis.held.chosen.kri), picture.trusts.kris)
             is_same = feed.own is not None and feed.own.sets == own.sets
             feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
             feed.basis = basis
-            group = self._join(feed, compile.shape_key(picture, subject, said))
+            group = self._join(feed, key)
             self._give_up(feed)
             if group.shape is None or group.is_behind or not basis.is_same(group.basis):
                 self._reshape(group)
@@ -340,7 +341,7 @@ class Publisher:
         self, picture: view.MeshView, dataplane: res.Resource[Any], held: credentials.Held
     ) -> tuple[issuing.Identity | None, issuing.Identity | None]:
         """The certificates of a proxy: by the CA of its mesh, and by its MeshIdentity."""
-        by_mesh = await self._identities.current(picture.resource, dataplane) if picture.backend else None
+        by_mesh = await self._identities.current(picture.resource, dataplane)
         if held.chosen is None or held.is_external:
             self._identities.forget_identity(dataplane.key)
             return by_mesh, None

@@ -24,13 +24,15 @@ BY_IDENTITY = compile.Identity(b"own cert", b"own key", b"")
 READY = conditions.Status((conditions.Condition("Ready", "True", "Ready", ""),))
 
 
-def an_identity(name: str = "all", provider: str = "Bundled", **wanted: str) -> res.Resource[Any]:
+def an_identity(name: str = "all", provider: str = "Bundled", path: str = "", **wanted: str) -> res.Resource[Any]:
     providing = {
         "type": provider,
         "bundled": {"autogenerate": {"enabled": True}},
         "spire": {"agent": {"timeout": "3s"}},
     }
     spec = {"selector": {"dataplane": {"matchLabels": wanted}}, "provider": providing}
+    if path:
+        spec["spiffeID"] = {"path": path}
     found = worlds.resource({"type": "MeshIdentity", "name": name, "spec": spec})
     return dataclasses.replace(found, status=READY)
 
@@ -222,6 +224,14 @@ def test_spire_hands_out_certificates_itself() -> None:
 def test_without_a_certificate_there_is_no_configuration(lacking: str) -> None:
     with pytest.raises(compile.MissingIdentity):
         compiled(an_identity(), a_trust(), SERVICE, a_client(), mesh=MTLS, **{lacking: None})
+
+
+@pytest.mark.parametrize("provider", ["Bundled", "Spire"])
+def test_who_cannot_be_named_does_not_go_back_to_plaintext(provider: str) -> None:
+    nameless = an_identity(provider=provider, path='/team/{{ label "team" }}')
+    assert compiled(nameless, SERVICE, a_client(team="a"))
+    with pytest.raises(compile.MissingIdentity):
+        compiled(nameless, SERVICE, a_client(), by_identity=None)
 
 
 def test_shapes_are_apart_where_identities_are() -> None:

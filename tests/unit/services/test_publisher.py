@@ -10,7 +10,7 @@ import prometheus_client
 import pytest
 
 from kuma.base import errors
-from kuma.compiler import compile
+from kuma.compiler import compile, matched
 from kuma.discovery import resources as xds
 from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
@@ -44,10 +44,16 @@ class Identities(identities.Identities):
 
 
 class Compiler(compile.Compiler):
-    """A real compiler that cannot build the outbounds of one service."""
+    """A real compiler that cannot build the outbounds of one service, nor match one proxy."""
 
     broken = ""
+    unmatched = ""
     shapes = 0
+
+    def match(self, picture: Any, subject: Any) -> matched.Matched:
+        if self.unmatched == subject.resource.meta.name:
+            raise ValueError("cannot be matched")
+        return super().match(picture, subject)
 
     def shape(self, picture: Any, subject: Any, said: Any, before: compile.Shape | None = None) -> compile.Shape:
         self.shapes += 1
@@ -234,6 +240,36 @@ async def test_a_shape_that_cannot_be_built_stops_no_other_proxy(world, monkeypa
         world.compiler.broken = ""
         await world.put_proxy("bad", address="10.7.7.7")
         assert b"10.7.7.7" in endpoints(await next_snapshot(odd), "bad")
+
+
+async def test_a_policy_that_cannot_be_matched_for_one_proxy_stops_no_other(world):
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("odd")
+    await world.put_proxy("web")
+    async with world.running():
+        odd, feed = world.attach("odd"), world.attach("web")
+        await next_snapshot(odd)
+        before = await next_snapshot(feed)
+        world.compiler.unmatched = "odd"
+        entry = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
+        spec = {"targetRef": {"kind": "Mesh"}, "from": [entry]}
+        await world.put({"type": "MeshTrafficPermission", "mesh": "default", "name": "p", "spec": spec})
+        after = await next_snapshot(feed)
+        assert after.of(xds.LISTENER).own != before.of(xds.LISTENER).own
+        assert not odd.changed.is_set()
+
+
+async def test_without_mutual_tls_certificates_of_the_mesh_are_let_go(world):
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web")
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        assert world.identities.held(feed.key) is not None
+        await world.put_mesh()
+        await next_snapshot(feed)
+        assert world.identities.held(feed.key) is None
+        assert world.identities.next_renewal() is None
 
 
 async def test_what_goes_while_changes_are_missed_is_gone(world):
