@@ -54,13 +54,15 @@ def test_requests_beyond_the_limit_are_refused_at_once(cast: acting.Cast) -> Non
     def held() -> int:
         return cast.one.seen[acting.HELD] + cast.two.seen[acting.HELD]
 
-    with cast.mesh.policy("MeshCircuitBreaker", to=to(ECHO, {"connectionLimits": {"maxRequests": 1}})):
-        cast.web.until_told('"max_requests": 1,')
+    def second_is_refused() -> bool:
         before = held()
         with waiting(cast, cast.web.url("echo"), 1):
-            network.until("one is under way", lambda: held() == before + 1)
+            network.until("one is under way", lambda: held() == before + 1, seconds=3)
             answer = traffic.get(cast.web.url("echo"))
-            assert (answer.status, answer.headers["x-envoy-overloaded"]) == (503, "true")
+            return answer.status == 503 and answer.headers["x-envoy-overloaded"] == "true"
+
+    with cast.mesh.policy("MeshCircuitBreaker", to=to(ECHO, {"connectionLimits": {"maxRequests": 1}})):
+        network.until("a second is refused", second_is_refused)
         assert traffic.status(cast.web.url("echo")) == 200
 
 
@@ -68,12 +70,16 @@ def test_an_application_is_not_asked_for_more_than_it_bears(cast: acting.Cast) -
     conf = {"connectionLimits": {"maxConnections": 1, "maxPendingRequests": 1}}
     target = cast.first.inbound("echo")
     with cast.mesh.policy("MeshCircuitBreaker", {"kind": "Dataplane", "name": "one"}, rules=[{"default": conf}]):
-        cast.first.until_told('"max_pending_requests": 1,')
-        with waiting(cast, target, 2):
-            network.until("one is under way", lambda: _gauge(cast, "upstream_rq_active") == 1)
-            network.until("one is waiting", lambda: _gauge(cast, "upstream_rq_pending_active") == 1)
-            assert traffic.status(target) == 503
+        network.until("a third is refused", lambda: _third_is_refused(cast, target))
         assert traffic.status(target) == 200
+
+
+def _third_is_refused(cast: acting.Cast, target: traffic.Target) -> bool:
+    """With one request under way and one that waits for it."""
+    with waiting(cast, target, 2):
+        network.until("one is under way", lambda: _gauge(cast, "upstream_rq_active") == 1, seconds=3)
+        network.until("one is waiting", lambda: _gauge(cast, "upstream_rq_pending_active") == 1, seconds=3)
+        return traffic.status(target) == 503
 
 
 def _gauge(cast: acting.Cast, name: str) -> int:
