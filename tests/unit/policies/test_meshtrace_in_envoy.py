@@ -75,6 +75,14 @@ def test_proxies_that_report_to_zipkin_share_their_outbounds() -> None:
     assert stage(a_policy()).context.own is None
 
 
+@pytest.mark.parametrize(("features", "is_shared"), [(telemetry.PIPE, True), ({}, False)])
+def test_where_an_agent_keeps_its_sockets_does_not_part_proxies(features: dict[str, Any], is_shared: bool) -> None:
+    """Where it runs does, if that is where the collector is."""
+    metadata = ({"workdir": f"/run/{each}", "dynamicMetadata": {"HOST_IP": f"10.0.0.{each}"}} for each in (1, 2))
+    one, other = (stage(a_policy(BY_LABEL), metadata={**features, **each}).context.own for each in metadata)
+    assert (one == other) is is_shared
+
+
 @pytest.mark.parametrize(
     ("tags", "labels", "expected"),
     [

@@ -26,7 +26,10 @@ _EXTERNAL = "extsvc"
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What of the proxy itself goes into its spans. `service` is empty where the collector is not told."""
+    """What of the proxy itself goes into its spans. `service` is empty where the collector is not told.
+
+    `reach` leaves out what stands in the collector's cluster alone, which no proxy shares.
+    """
 
     service: str
     workload: str
@@ -45,7 +48,10 @@ class MeshTrace(policy.Policy):
         if backend is None:
             return None
         is_told = backend.zipkin is None
-        reach = collectors.reach_of(subject) if backend.open_telemetry is not None else collectors.Reach("", "", False)
+        reach = collectors.Reach("", "", False)
+        if backend.open_telemetry is not None:
+            own = collectors.reach_of(subject)
+            reach = collectors.Reach("", "" if own.has_pipe else own.host_address, own.has_pipe)
         return Own(subject.service if is_told else "", subject.workload, reach)
 
     def outbound(self, conf: policy.Conf, node: nodes.OutboundNode, context: policy.Context) -> None:
@@ -66,7 +72,7 @@ class MeshTrace(policy.Policy):
         if backend.open_telemetry is None:
             plan.clusters.append(_cluster(backend, plan.proxy, context, authors))
             return
-        way = _way(backend.open_telemetry, context)
+        way = _way(backend.open_telemetry, context, collectors.reach_of(plan.proxy))
         if way is not None:
             name = names.tracing_collector("opentelemetry", way.collector.name, context.unified)
             plan.clusters.append(collectors.cluster(name, way, plan.proxy, ORIGIN, authors))
@@ -82,9 +88,9 @@ def _backend(conf: policy.Conf) -> model.Backend | None:
     return backends[0] if backends else None
 
 
-def _way(backend: model.OpenTelemetry, context: policy.Context) -> collectors.Way | None:
+def _way(backend: model.OpenTelemetry, context: policy.Context, reach: collectors.Reach) -> collectors.Way | None:
     collector = collectors.resolve(collectors.reference(backend), context.collectors)
-    return context.own.reach.way(collector) if collector is not None and isinstance(context.own, Own) else None
+    return reach.way(collector) if collector is not None else None
 
 
 def _trace(listener: nodes.ListenerNode, conf: policy.Conf, context: policy.Context, side: str) -> None:
@@ -145,7 +151,9 @@ def _tracer(backend: model.Backend, context: policy.Context, side: str) -> tuple
         name = names.tracing_collector("datadog", backend.datadog.url, context.unified)
         reported = service + side if backend.datadog.split_service else service
         return "envoy.tracers.datadog", api.DatadogTracer(collector_cluster=name, service_name=reported)
-    way = _way(backend.open_telemetry, context) if backend.open_telemetry is not None else None
+    if backend.open_telemetry is None or not isinstance(context.own, Own):
+        return None
+    way = _way(backend.open_telemetry, context, context.own.reach)
     return ("envoy.tracers.opentelemetry", _otlp(way, service, context.unified)) if way is not None else None
 
 
