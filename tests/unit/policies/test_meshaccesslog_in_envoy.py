@@ -33,6 +33,11 @@ def stage(*given: res.Resource[Any], **options: Any) -> telemetry.Stage:
     return telemetry.Stage(translate.POLICY, *given, **options)
 
 
+def of_clients(made: telemetry.Stage) -> nodes.ListenerNode:
+    """The listener of the inbound."""
+    return made.plan(inbounds=[made.inbound()]).inbounds[0].listener
+
+
 def logs(listener: nodes.ListenerNode) -> list[dict[str, Any]]:
     carrier = listener.chains[0].http or listener.chains[0].tcp
     return [telemetry.as_json(each) for each in carrier.access_log]
@@ -201,12 +206,12 @@ def spiffe(kind: str, value: str) -> dict[str, Any]:
 )
 def test_rules_about_some_clients_write_beside_the_others(match: dict[str, Any], expression: str) -> None:
     some = {"matches": [match], "default": {"backends": [a_file("some")]}}
-    node = stage(inbound({"default": {"backends": [a_file(LINE)]}}, some)).inbound()
-    first, second = logs(node.listener)
+    listener = of_clients(stage(inbound({"default": {"backends": [a_file(LINE)]}}, some)))
+    first, second = logs(listener)
     assert first["filter"]["extensionFilter"]["typedConfig"]["expression"] == expression
     assert "filter" not in second
-    assert lines(node.listener) == ["some\n", "unknown>web INBOUND m east\n"]
-    assert [each.name for each in node.listener.message.listener_filters] == (
+    assert lines(listener) == ["some\n", "unknown>web INBOUND m east\n"]
+    assert [each.name for each in listener.message.listener_filters] == (
         ["envoy.filters.listener.tls_inspector"] if "sni" in match else []
     )
 
@@ -214,7 +219,7 @@ def test_rules_about_some_clients_write_beside_the_others(match: dict[str, Any],
 def test_rules_about_all_clients_are_one() -> None:
     web = {"kind": "Dataplane", "labels": {"kuma.io/zone": "east"}}
     off = policies.a_policy("MeshAccessLog", "off", web, rules=[{"default": {"backends": []}}])
-    assert logs(stage(inbound({"default": {"backends": [a_file()]}}), off).inbound().listener) == []
+    assert logs(of_clients(stage(inbound({"default": {"backends": [a_file()]}}), off))) == []
 
 
 def test_without_a_log_of_its_own_a_route_is_written_as_its_destination() -> None:
@@ -262,5 +267,20 @@ def test_traffic_that_leaves_the_mesh() -> None:
 
 def test_without_a_policy_nothing_is_written() -> None:
     made = stage()
-    assert logs(made.inbound().listener) + logs(made.outbound().listener) == []
+    assert logs(of_clients(made)) + logs(made.outbound().listener) == []
     assert made.plan().clusters == []
+
+
+@pytest.mark.parametrize(
+    ("given", "is_personal"),
+    [
+        ([to(a_file())], True),
+        ([to()], False),
+        ([inbound({"default": {"backends": [a_file()]}})], False),
+        ([], False),
+    ],
+)
+def test_proxies_that_write_nothing_about_destinations_share_their_outbounds(
+    given: list[res.Resource[Any]], is_personal: bool
+) -> None:
+    assert (stage(*given).context.own is not None) is is_personal

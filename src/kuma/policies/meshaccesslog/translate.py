@@ -83,16 +83,8 @@ class MeshAccessLog(policy.Policy):
     order = ORDER
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
-        """Who writes, and with what: it stands in the lines."""
-        meta = subject.resource.meta
-        return Own(
-            subject.service,
-            subject.address,
-            subject.workload,
-            sockets.access_log(subject.workdir, meta.mesh, meta.name),
-            collectors.reach_of(subject),
-            tuple(dict.fromkeys(_references(_confs(found)))),
-        )
+        """Who writes about destinations, and with what: it stands in the lines. None where nobody does."""
+        return _own(found, subject) if any(conf.backends for conf in _of_destinations(found)) else None
 
     def conf_for_route(
         self, found: rules.ProxyRules, destination: nodes.ClusterFacts, matches: str, rule: kri.Kri | None
@@ -102,25 +94,6 @@ class MeshAccessLog(policy.Policy):
             return None
         own = found.to.resource_rules
         return own.find(rule) or own.find(rule.with_section(""))
-
-    def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
-        """Logs connections and requests from clients; each rule about some of them writes beside the others."""
-        if not isinstance(context.own, Own) or found.is_empty:
-            return
-        facts = node.facts
-        write = _Writer(context, context.own, facts.protocol, facts.service or proxy.UNKNOWN, INBOUND)
-        made = [
-            _only(each, _expression(rule.match))
-            for rule in found.matched
-            if rule.match is not None
-            for each in write.logs(rule.conf)
-        ]
-        if found.base is not None:
-            made += write.logs(found.base.conf)
-        _append(node.listener, made)
-        if any(rule.match is not None and rule.match.sni is not None for rule in found.matched):
-            tls.inspect(node.listener.message)
-        nodes.add_authors(node.listener, found.origins)
 
     def outbound(self, conf: policy.Conf, node: nodes.OutboundNode, context: policy.Context) -> None:
         """Logs what goes to a destination."""
@@ -155,27 +128,62 @@ class MeshAccessLog(policy.Policy):
             node.chain.http_filters.append(nodes.FilterNode(nodes.Stage.LOG_FACTS, _LUA, script))
 
     def proxy(self, found: rules.ProxyRules, plan: nodes.ProxyPlan, context: policy.Context) -> None:
-        """Logs what leaves the mesh unknown, and adds the clusters of collectors."""
-        if not isinstance(context.own, Own):
+        """Logs clients and what leaves the mesh unknown, and adds the clusters of collectors."""
+        if not found.policies:
             return
+        own = _own(found, plan.proxy)
+        for node in plan.inbounds:
+            _log_inbound(found.inbound(node.facts.address, node.facts.port), node, context, own)
         conf = found.to.resource_rules.find_mesh()
         if conf is not None:
             for listener in plan.listeners:
                 destination = _unknown_destination(listener)
                 if destination:
-                    write = _Writer(context, context.own, nodes.Protocol.TCP, destination, OUTBOUND)
+                    write = _Writer(context, own, nodes.Protocol.TCP, destination, OUTBOUND)
                     _append(listener, write.logs(conf.conf))
                     nodes.add_authors(listener, conf.origins)
         authors = [res.ref_to(each) for each in found.policies]
-        for name, way in context.own.clusters(context).values():
+        for name, way in own.clusters(context).values():
             plan.clusters.append(collectors.cluster(name, way, plan.proxy, ORIGIN, authors))
-        for each in context.own.used:
+        for each in own.used:
             collector = collectors.resolve(each, context.collectors)
             if collector is not None:
                 collectors.tell_agent(plan, collector, "logs")
 
 
 POLICY = MeshAccessLog()
+
+
+def _own(found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Own:
+    meta = subject.resource.meta
+    return Own(
+        subject.service,
+        subject.address,
+        subject.workload,
+        sockets.access_log(subject.workdir, meta.mesh, meta.name),
+        collectors.reach_of(subject),
+        tuple(dict.fromkeys(_references([*_of_clients(found), *_of_destinations(found)]))),
+    )
+
+
+def _log_inbound(found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context, own: Own) -> None:
+    """Logs connections and requests from clients; each rule about some of them writes beside the others."""
+    if found.is_empty:
+        return
+    facts = node.facts
+    write = _Writer(context, own, facts.protocol, facts.service or proxy.UNKNOWN, INBOUND)
+    made = [
+        _only(each, _expression(rule.match))
+        for rule in found.matched
+        if rule.match is not None
+        for each in write.logs(rule.conf)
+    ]
+    if found.base is not None:
+        made += write.logs(found.base.conf)
+    _append(node.listener, made)
+    if any(rule.match is not None and rule.match.sni is not None for rule in found.matched):
+        tls.inspect(node.listener.message)
+    nodes.add_authors(node.listener, found.origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +304,12 @@ def _unknown_destination(listener: nodes.ListenerNode) -> str:
     return listener.name if listener.origin == DIRECT_ACCESS else ""
 
 
-def _confs(found: rules.ProxyRules) -> Iterator[model.Conf]:
+def _of_clients(found: rules.ProxyRules) -> Iterator[model.Conf]:
     for of_inbound in found.inbounds.values():
         yield from (rule.conf for rule in of_inbound.rules)
+
+
+def _of_destinations(found: rules.ProxyRules) -> Iterator[model.Conf]:
     yield from (each.merged.conf for each in found.to.resource_rules.all())
     yield from (each.merged.conf for each in found.to.tag_rules.all())
 
