@@ -21,7 +21,7 @@ from kuma.resources.rules import meshidentity as rules
 BUNDLED, SPIRE = "Bundled", "Spire"
 READY, PARTIALLY_READY = "Ready", "PartiallyReady"
 
-_WORKLOAD = re.compile(r"\{\{-?\s*(\.Workload|label\s+\"kuma\.io/workload\")\s*-?\}\}")
+_WORKLOAD = re.compile(r"\{\{(?:(?!\}\}).)*(\.Workload\b|kuma\.io/workload)", re.DOTALL)
 _TRUST_DOMAIN = "{{ .Mesh }}.{{ .Zone }}.mesh.local"
 _PATHS = {
     "kubernetes": "/ns/{{ .Namespace }}/sa/{{ .ServiceAccount }}",

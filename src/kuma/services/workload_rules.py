@@ -37,10 +37,18 @@ class WorkloadRules:
             )
 
     async def _path(self, proxy: res.Resource[dataplane.Dataplane]) -> tuple[str, str] | None:
-        """The MeshIdentity that selects a proxy and its template, if that names workloads."""
-        known = await self._store.list(meshidentity.KIND, proxy.meta.mesh)
-        found = spiffe_ids.selecting((each for each in known if spiffe_ids.is_of(each, self._zone)), proxy.meta.labels)
-        if found is None:
-            return None
-        path = spiffe_ids.path_of(found, self._environment)
-        return (found.meta.name, path) if spiffe_ids.names_workloads(path) else None
+        """The MeshIdentity that selects a proxy, or does until a better one is ready, and its template if that names
+        workloads.
+        """
+        found = await self._store.list(meshidentity.KIND, proxy.meta.mesh)
+        known = [each for each in found if spiffe_ids.is_of(each, self._zone)]
+        for several in (known, [each for each in known if self._is_in_use(each)]):
+            chosen = spiffe_ids.selecting(several, proxy.meta.labels)
+            path = spiffe_ids.path_of(chosen, self._environment) if chosen is not None else ""
+            if chosen is not None and spiffe_ids.names_workloads(path):
+                return chosen.meta.name, path
+        return None
+
+    def _is_in_use(self, identity: res.Resource[meshidentity.MeshIdentity]) -> bool:
+        made = spiffe_ids.identity_of(identity, self._zone, self._environment)
+        return made is not None and made.is_ready

@@ -127,8 +127,10 @@ def test_who_gives_certificates(provider: str, ready: bool) -> None:
         ("/workload/{{ .Workload }}", True),
         ('/w/{{label "kuma.io/workload"}}', True),
         ("/w/{{- .Workload -}}", True),
+        ('/w/{{ .Workload | printf "%s" }}', True),
+        ("/w/{{ label `kuma.io/workload` }}", True),
         ("/ns/{{ .Namespace }}", False),
-        ("/.Workload", False),
+        ("/{{ .Namespace }}/.Workload", False),
     ],
 )
 def test_paths_that_need_a_workload(path: str, expected: bool) -> None:

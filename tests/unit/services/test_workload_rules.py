@@ -1,11 +1,13 @@
 """Where the label `kuma.io/workload` becomes part of an identity, it has to be there, and in the token."""
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from kuma.base import durations, errors
+from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.services import signing_keys, tokens, workload_rules
 from kuma.store import memory
@@ -45,6 +47,18 @@ async def test_who_needs_the_label(path: str, wanted: dict[str, str], expected: 
         "missing required label 'kuma.io/workload' - dataplane is selected by MeshIdentity 'i' "
         f"with path template '{PATHS[path] or '/workload/{{ .Workload }}'}'"
     )
+
+
+async def test_a_better_identity_that_is_not_ready_hides_none_that_is() -> None:
+    store = memory.MemoryStore()
+    ready = conditions.Status((conditions.Condition("Ready", "True", "Ready", ""),))
+    common = {"type": "MeshIdentity", "mesh": "m"}
+    provider = {"provider": {"type": "Bundled"}}
+    every = {"selector": {"dataplane": {"matchLabels": {}}}, "spiffeID": {"path": PATHS["workload"]}, **provider}
+    better = {"selector": {"dataplane": {"matchLabels": {"app": "x"}}}, "spiffeID": {"path": PATHS["other"]}}
+    await store.create(dataclasses.replace(worlds.resource({**common, "name": "all", "spec": every}), status=ready))
+    await store.create(worlds.resource({**common, "name": "better", "spec": better}))
+    assert await workload_rules.WorkloadRules(store, "east", "universal").names(proxy(app="x"))
 
 
 async def test_an_identity_of_another_zone_asks_for_nothing() -> None:
