@@ -11,7 +11,7 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from kuma.apps.dataplane.metrics import export
+from kuma.apps.dataplane.metrics import assembly, export
 from tests.unit.dataplane.metrics.conftest import Envoy, config, metering
 
 
@@ -106,3 +106,22 @@ async def test_backends_come_and_go(envoy: Envoy, tmp_path: Path) -> None:
         assert first.empty()
         reader.meters.take(None)
         assert (await reader.ask("/meshmetric")).status == 503
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_metrics_that_cannot_be_written_end_no_agent(
+    envoy: Envoy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failures = assembly.as_requests, [ValueError("a strange number")]
+
+    def fail_first(*asked: Any) -> list[bytes]:
+        if failures:
+            raise failures.pop()
+        return write(*asked)
+
+    monkeypatch.setattr(assembly, "as_requests", fail_first)
+    socket = tmp_path / "otel.sock"
+    async with collecting(socket) as received, metering(envoy, tmp_path) as reader:
+        reader.meters.take(config(backends=[backend(socket)]))
+        assert names(await received.get())
+    assert not failures

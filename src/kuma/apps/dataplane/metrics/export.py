@@ -60,7 +60,7 @@ class Exporter:
             try:
                 for request in await self._requests():
                     await grpc_call.call(socket, METHOD, request, _CALL_SECONDS)
-            except (OSError, grpc_call.Refused) as error:
+            except Exception as error:  # whatever is wrong with metrics, the proxy lives on
                 said = str(error) or type(error).__name__
                 if said != trouble:
                     _log.warning("metrics did not reach the collector %s: %s", name, said)
