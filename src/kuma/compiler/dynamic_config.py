@@ -15,7 +15,6 @@ from kuma.plan import nodes
 ORIGIN = "dynamic-config"
 DNS = "dns"
 METRICS = "meshmetric"
-OPENTELEMETRY = "otel"
 
 
 def listener(

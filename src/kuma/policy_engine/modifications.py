@@ -56,8 +56,6 @@ TYPES = {
 }
 """The Envoy type of what is added or merged, by its full name."""
 
-_FILTERS = (Target.NETWORK_FILTER, Target.HTTP_FILTER)
-
 
 @dataclass(frozen=True, slots=True)
 class Match:
