@@ -47,7 +47,8 @@ class Inspector:
     async def config_of(self, mesh: str, name: str, shadow: bool) -> Configuration:
         """The configuration of a proxy as it last connected; NotFound where it never did or does not exist.
 
-        `shadow`: as it would be with the policies that are marked as shadow.
+        Unavailable for one that cannot prove who it is. `shadow`: as it would be with the policies that are marked as
+        shadow.
         """
         insight = await self._store.get(res.Key(dataplaneinsight.KIND.name, mesh, name))
         picture = (await self._world()).meshes.get(mesh)
@@ -55,7 +56,10 @@ class Inspector:
         if picture is None or dataplane is None:
             raise errors.NotFound(f"no Dataplane {name} in mesh {mesh}")
         metadata: Mapping[str, Any] = insight.spec.metadata or {}
-        return configuration(self._compilers[shadow], picture, proxy.facts_of(dataplane, metadata))
+        try:
+            return configuration(self._compilers[shadow], picture, proxy.facts_of(dataplane, metadata))
+        except compile.MissingIdentity as failure:
+            raise errors.Unavailable(str(failure)) from None
 
 
 def configuration(compiler: compile.Compiler, picture: view.MeshView, subject: proxy.ProxyFacts) -> Configuration:
