@@ -94,8 +94,9 @@ class Drafting:
     def drafts(self, due: picture.Due, now: datetime) -> Drafts:
         """A draft for everything that is due, as of `now`; what cannot be drafted is left out and logged."""
         services = self._begun(due.services)
+        gone = due.services - services.keys()
         self._each("meshservice_generator", services, lambda key, draft: self._generated(key, draft, now))
-        self._let_go(due.services.difference(key for key, draft in services.items() if draft is not None))
+        self._let_go(gone.union(key for key, draft in services.items() if draft is None))
         self._each("ms_status_updater", services, self._with_standing)
         self._each("mzms_status_updater", services, self._with_matches)
         if services:

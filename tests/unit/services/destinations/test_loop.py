@@ -396,6 +396,22 @@ async def test_a_draft_that_fails_keeps_none_of_the_others(monkeypatch: pytest.M
     assert await zone.names("MeshService") == ["web"]
 
 
+async def test_a_service_whose_draft_fails_keeps_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = await kit.Zone().prepare(kit.proxy("web-1", WEB))
+    await zone.write()
+    desired = generation.desired
+
+    def fail(key: res.Key, *rest: Any) -> Any:
+        if key.name == "web":
+            raise ValueError("odd")
+        return desired(key, *rest)
+
+    monkeypatch.setattr(generation, "desired", fail)
+    await zone.add(kit.proxy("0", kit.inbound("other")))
+    await zone.write()
+    assert (await vip_of(zone, "web"), await vip_of(zone, "other")) == ("241.0.0.0", "241.0.0.1")
+
+
 async def test_what_cannot_be_read_keeps_nothing_else() -> None:
     spec = {"selector": {"dataplane": {}}, "spiffeID": {"path": "{{"}, "provider": {"type": "Spire", "spire": {}}}
     status = {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": ""}]}
