@@ -46,9 +46,14 @@ class Identity:
         return all(own.get(key) == value for key, value in self.wanted.items())
 
     def spiffe_id(self, own: Mapping[str, str]) -> str | None:
-        """The SPIFFE ID of a proxy with labels `own`; None where the template does not work for it."""
+        """The SPIFFE ID of a proxy with labels `own`; None where the template makes none of them.
+
+        Every segment of its path says something (SPIFFE-ID, 2.2).
+        """
         path = self._rendered(own)
-        return None if path is None else f"spiffe://{self.trust_domain}{path}"
+        if path is None or not path.startswith("/") or not all(path[1:].split("/")):
+            return None
+        return f"spiffe://{self.trust_domain}{path}"
 
     def _rendered(self, own: Mapping[str, str]) -> str | None:
         facts = {

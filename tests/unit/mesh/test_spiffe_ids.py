@@ -76,7 +76,9 @@ def test_an_identity_that_is_not_ready_takes_no_proxy_from_another() -> None:
     ("options", "own", "expected"),
     [
         ({}, {"kuma.io/workload": "w"}, "spiffe://m.east.mesh.local/workload/w"),
-        ({}, {}, "spiffe://m.east.mesh.local/workload/"),
+        ({}, {}, None),
+        ({"path": "/"}, {}, None),
+        ({"path": "no"}, {}, None),
         (
             {"environment": "kubernetes"},
             {"k8s.kuma.io/namespace": "n", "k8s.kuma.io/service-account": "s"},

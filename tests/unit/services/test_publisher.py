@@ -16,11 +16,12 @@ from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
 from kuma.resources import codec
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, mesh, serviceinsight
-from kuma.services import admin_certificates, cas, identities, metrics, publisher
+from kuma.resources.kinds import dataplane, mesh, meshidentity, meshtrust, serviceinsight
+from kuma.services import admin_certificates, cas, identities, mesh_identities, metrics, publisher
 from kuma.store import memory, protocol
 
-CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, serviceinsight.KIND, permissions.POLICY.kind])
+_KINDS = (mesh.KIND, dataplane.KIND, meshidentity.KIND, meshtrust.KIND, serviceinsight.KIND)
+CATALOG = catalogs.Catalog([*_KINDS, permissions.POLICY.kind])
 
 MESH = res.Key("Mesh", "", "default")
 
@@ -171,6 +172,31 @@ async def test_a_proxy_whose_certificate_cannot_be_renewed_still_learns_of_endpo
         after = await next_snapshot(feed)
         assert b"10.9.9.9" in endpoints(after, "api")
         assert after.of(xds.SECRET) == before.of(xds.SECRET)
+
+
+async def test_identities_and_trust_reach_proxies_in_both_halves_and_stay_when_their_authority_is_gone(world):
+    exclusive = {"type": "Mesh", "name": "default", "meshServices": {"mode": "Exclusive"}}
+    bundled = {"autogenerate": {"enabled": True}, "insecureAllowSelfSigned": True}
+    selector = {"dataplane": {"matchLabels": {}}}
+    provider = {"type": "Bundled", "bundled": bundled}
+    spec = {"selector": selector, "spiffeID": {"path": "/all"}, "provider": provider}
+    await world.put(exclusive)
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        assert not (await next_snapshot(feed)).of(xds.SECRET)
+        await world.put({"type": "MeshIdentity", "mesh": "default", "name": "i", "spec": spec})
+        await mesh_identities.IdentityLoop(world.store, "default", clock).write_all()
+        secured = await next_snapshot(feed)
+        assert {each.name for each in secured.of(xds.SECRET)} == {"kri_mid_default___i_", "system_trust_bundle"}
+        assert feed.identity is not None
+        assert feed.identity.supported_backends == ("kri_mtrust_default___i_",)
+        await world.store.delete(res.Key("Secret", "default", "i-private-key"))
+        world.publisher.refresh(feed)
+        await world.put_proxy("api", address="10.9.9.9")
+        after = await next_snapshot(feed)
+        assert b"10.9.9.9" in endpoints(after, "api")
+        assert after.of(xds.SECRET) == secured.of(xds.SECRET)
 
 
 async def test_half_of_mutual_tls_is_held_back_and_the_whole_follows(world, monkeypatch):
