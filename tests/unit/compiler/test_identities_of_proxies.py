@@ -220,12 +220,6 @@ def test_spire_hands_out_certificates_itself() -> None:
     assert not list(made.of(xds.SECRET))
 
 
-@pytest.mark.parametrize("provider", ["Bundled", "Spire"])
-def test_a_proxy_without_a_spiffe_id_gets_nothing(provider: str) -> None:
-    with pytest.raises(compile.MissingIdentity):
-        compiled(an_identity(provider=provider), a_client(**{"kuma.io/workload": ""}), by_identity=None)
-
-
 @pytest.mark.parametrize("lacking", ["by_identity", "by_mesh"])
 def test_without_a_certificate_there_is_no_configuration(lacking: str) -> None:
     with pytest.raises(compile.MissingIdentity):
