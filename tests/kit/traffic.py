@@ -172,7 +172,7 @@ class Traffic:
                 network.PATIENCE,
             )
         assert reached, f"only {self.answered}, wanted {wanted}"
-        assert not self.failures
+        assert not self.failures, self.failures[:5]
 
     def _kept(self) -> None:
         connection = http.client.HTTPConnection(*self._target, timeout=SECONDS)

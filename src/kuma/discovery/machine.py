@@ -6,11 +6,16 @@ it is framed. Rules: Envoy's "xDS REST and gRPC protocol" page, Kuma's ordered A
 
 A stream holds references to the sets it last answered from, never versions per resource. There is at most one
 unanswered response per type; what happens meanwhile is gathered, so a slow client skips revisions.
+
+Clusters come before the listeners and routes that name them, and go after those that named them: until new listeners
+and routes are acknowledged and the old ones have drained, what is served of clusters and endpoints is the snapshot and
+what is gone from it (`Machine._target`).
 """
 
 import enum
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from kuma.discovery import resources as res
@@ -20,11 +25,18 @@ ORDER = (res.CLUSTER, res.ENDPOINT, res.SECRET, res.LISTENER, res.ROUTE, res.RUN
 """Make before break: clusters and what they need, then what refers to clusters."""
 
 AFTER_CLUSTERS = frozenset((res.LISTENER, res.ROUTE))
+OUTLIVING = frozenset((res.CLUSTER, res.ENDPOINT))
+"""The types of which listeners and routes need what they name, for as long as they stand."""
+
 PARENTS = {res.ENDPOINT: (res.CLUSTER,), res.ROUTE: (res.LISTENER,), res.SECRET: (res.CLUSTER, res.LISTENER)}
 """The types from which a client learns which names to ask for."""
 
 WILDCARD = "*"
 BACKOFF = 5.0
+DRAIN = 30.0
+"""Seconds for which connections of a replaced listener go on by its old routes: kuma-dp's `--drain-time`."""
+DRAINING_LIMIT = 4
+"""Revisions whose listeners may drain at a time; of more, the clusters of the oldest go early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,10 @@ class Subscription:
     """Names of a rejected response: the client has the old bytes, the new ones or none."""
     rejected: bool = False
     retry_at: float | None = None
+    stands: res.Snapshot | None = None
+    """Listeners and routes only: the snapshot that what the client acknowledged last is of."""
+    offered: res.Snapshot | None = None
+    """Listeners and routes only: the snapshot that what the client was sent last is of."""
 
     def wants(self, name: str) -> bool:
         """Whether the client is subscribed to `name`."""
@@ -151,13 +167,18 @@ class Machine:
         self._identifier = identifier
         self._backoff = backoff
         self._subscriptions: dict[str, Subscription] = {}
+        self._draining: deque[tuple[float, res.Snapshot]] = deque(maxlen=DRAINING_LIMIT)
         self._nonce = 0
         self.snapshot: res.Snapshot | None = None
 
     @property
     def due(self) -> float | None:
-        """The time of the next re-send after a rejection, on the clock of `receive`; None without one."""
+        """When to `flush` though nothing happens: a re-send after a rejection, or listeners have drained.
+
+        On the clock of `receive`; None if there is nothing to wait for.
+        """
         waiting = [s.retry_at for s in self._subscriptions.values() if s.retry_at is not None and not self._blocked(s)]
+        waiting += [until for until, _ in self._draining]
         return min(waiting, default=None)
 
     @property
@@ -188,6 +209,7 @@ class Machine:
         answered, sub.flight = sub.flight, None
         if request.error is None:
             sub.rejected, sub.retry_at = False, None
+            self._drain(sub, now)
             verdict = Verdict.ACKNOWLEDGED
         else:
             sub.rejected, sub.retry_at = True, now + self._backoff
@@ -197,6 +219,14 @@ class Machine:
         self._face.subscribe(sub, request, self._shared, first=False)
         return verdict
 
+    def _drain(self, sub: Subscription, now: float) -> None:
+        """The client acknowledged; its listeners or routes from before drain if clusters of theirs are gone."""
+        old, sub.stands = sub.stands, sub.offered
+        if old is None or sub.offered is None or old is sub.offered:
+            return
+        if self._shared.difference(old.of(res.CLUSTER), sub.offered.of(res.CLUSTER)).removed:
+            self._draining.append((now + DRAIN, old))
+
     def on_snapshot(self, snapshot: res.Snapshot) -> None:
         """Replaces what the client is to have; earlier snapshots that were not sent yet are skipped."""
         self.snapshot = snapshot
@@ -205,14 +235,58 @@ class Machine:
         """What may be sent now, in order. Each response counts as sent: call it only when ready to write."""
         if self.snapshot is None:
             return []
+        while self._draining and self._draining[0][0] <= now:
+            self._draining.popleft()
+        responses = self._round(self.snapshot, now)
+        if self._leaned_on(self.snapshot):
+            # Listeners and routes about which there was nothing to say after all let their clusters go.
+            responses += self._round(self.snapshot, now)
+        return responses
+
+    def _round(self, snapshot: res.Snapshot, now: float) -> list[Response]:
+        self._move_on(snapshot)
         responses = []
         for sub in self._in_order():
             if self._blocked(sub):
                 continue
-            response = self._answer(sub, self.snapshot.of(sub.type_url), now)
+            response = self._answer(sub, self._target(sub.type_url, snapshot), snapshot, now)
             if response is not None:
                 responses.append(response)
         return responses
+
+    def _move_on(self, snapshot: res.Snapshot) -> None:
+        """Notes of listeners and routes that the client has those of `snapshot`, be they its or the same as before."""
+        for sub in self._after_clusters():
+            if sub.flight is not None or sub.sent is None or sub.retry_at is not None:
+                continue
+            if not _concerns(sub, self._shared.difference(sub.sent, snapshot.of(sub.type_url))):
+                sub.stands = sub.offered = snapshot
+
+    def _target(self, type_url: str, snapshot: res.Snapshot) -> res.ResourceSet:
+        """What the client is to have of a type now.
+
+        Of clusters and endpoints also those that are gone, if they are of the snapshot of the listeners or routes that
+        the client acknowledged, of those it was sent last, or of those that drain. Of rejected ones it may have taken a
+        part, so both stay until it acknowledges some; more than the two are not kept, however often it rejects. Without
+        listeners and routes nothing is kept, nor is what an earlier stream served.
+        """
+        new = snapshot.of(type_url)
+        if type_url not in OUTLIVING:
+            return new
+        gone: dict[str, res.Rendered] = {}
+        for each in self._leaned_on(snapshot):
+            old = each.of(type_url)
+            gone |= {name: r for name in self._shared.difference(old, new).removed if (r := old.get(name))}
+        return replace(new, own={**gone, **new.own}) if gone else new
+
+    def _leaned_on(self, snapshot: res.Snapshot) -> list[res.Snapshot]:
+        """The snapshots other than this one that the client's listeners and routes may be of, the oldest first."""
+        found = [each for _, each in self._draining]
+        found += [each for sub in self._after_clusters() for each in (sub.stands, sub.offered) if each is not None]
+        return [each for each in found if each is not snapshot]
+
+    def _after_clusters(self) -> Iterable[Subscription]:
+        return (self._subscriptions[url] for url in AFTER_CLUSTERS if url in self._subscriptions)
 
     def _in_order(self) -> Iterable[Subscription]:
         subs = self._subscriptions
@@ -232,7 +306,9 @@ class Machine:
         clusters = self._subscriptions.get(res.CLUSTER)
         return clusters is not None and clusters.flight is not None
 
-    def _answer(self, sub: Subscription, target: res.ResourceSet, now: float) -> Response | None:
+    def _answer(
+        self, sub: Subscription, target: res.ResourceSet, snapshot: res.Snapshot, now: float
+    ) -> Response | None:
         if _has_all(sub, target):
             return None
         if sub.sent is None and self._incomplete(sub, target):
@@ -249,6 +325,8 @@ class Machine:
         if answer is None:
             return None
         sub.flight = answer
+        if sub.type_url in AFTER_CLUSTERS:
+            sub.offered = snapshot
         self._nonce += 1
         sub.nonce = str(self._nonce)
         if sub.type_url == res.CLUSTER:
@@ -259,12 +337,7 @@ class Machine:
 
     def _news(self, sub: Subscription, difference: sharing.Difference) -> bool:
         """Whether there is more to send than what was rejected."""
-        return (
-            sub.asked
-            or bool(sub.again)
-            or any(sub.wants(r.name) for r in difference.changed)
-            or any(sub.wants(name) for name in difference.removed)
-        )
+        return sub.asked or bool(sub.again) or _concerns(sub, difference)
 
     def _incomplete(self, sub: Subscription, target: res.ResourceSet) -> bool:
         """Whether the first answer waits, because the client is about to ask for more names (state of the world only).
@@ -286,13 +359,18 @@ class Machine:
         """Whether the client was sent the current resources of a type, and did not refuse them."""
         if parent.sent is None or parent.rejected or self.snapshot is None:
             return False
-        return not self._shared.difference(parent.sent, self.snapshot.of(parent.type_url))
+        return not self._shared.difference(parent.sent, self._target(parent.type_url, self.snapshot))
 
     def _endpoints_follow(self, clusters: Sequence[res.Rendered]) -> None:
         """A cluster that changed warms up anew and waits for its endpoints, though those did not change."""
         endpoints = self._subscriptions.get(res.ENDPOINT)
         if endpoints is not None:
             endpoints.again.update(cluster.name for cluster in clusters if endpoints.wants(cluster.name))
+
+
+def _concerns(sub: Subscription, difference: sharing.Difference) -> bool:
+    """Whether anything that the client is subscribed to differs."""
+    return any(sub.wants(r.name) for r in difference.changed) or any(sub.wants(name) for name in difference.removed)
 
 
 def _has_all(sub: Subscription, target: res.ResourceSet) -> bool:

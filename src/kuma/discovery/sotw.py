@@ -54,7 +54,10 @@ class StateOfTheWorld:
         difference: sharing.Difference,
         shared: sharing.Sharing,
     ) -> machine.Answer | None:
-        """All that is wanted where the type must be complete or was asked for; else what changed of it."""
+        """All that is wanted where the type must be complete or was asked for; else what changed of it.
+
+        A complete answer that was rejected is given again though it holds nothing: it says that all is gone.
+        """
         if sub.sent is None or sub.asked:
             everything = self._all(sub, target, shared)
             return machine.Answer(everything, renewed=everything)
@@ -63,7 +66,7 @@ class StateOfTheWorld:
         renewed += [r for name in sub.doubtful if sub.wants(name) and (r := target.get(name)) and r not in renewed]
         if sub.wildcard or sub.type_url in COMPLETE:
             gone = any(sub.wants(name) for name in difference.removed)
-            if not (renewed or touched or gone):
+            if not (renewed or touched or gone or sub.rejected):
                 return None
             return machine.Answer(self._all(sub, target, shared), renewed=renewed)
         touched.difference_update(r.name for r in renewed)

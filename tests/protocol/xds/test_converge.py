@@ -118,7 +118,7 @@ class Envoy:
             if not self.deliver():
                 self.now += 5
                 self.flush()
-                if not self.inbox:
+                if not self.inbox and self.machine.due is None:
                     return
         raise AssertionError("it never comes to rest")
 

@@ -81,7 +81,7 @@ def test_names_are_not_waited_for_while_the_clusters_that_need_them_are_on_hold(
 def test_secrets_of_listeners_are_not_waited_for_while_listeners_are_on_hold():
     client = configured(sds={})
     content = {**TWO, "cds": {"api": 2}, "eds": {"api": 1}, "lds": {"out": 2}, "sds": {"ca": 1, "for-out": 1}}
-    assert client.push(snapshot(**content)) == ["cds 4: api=2", "eds 5: api=1"]
+    assert client.push(snapshot(**content)) == ["cds 4: api=2 db=1", "eds 5: api=1"]
     assert client.ask("sds", "ca") == ["sds 6: ca=1"]
     assert client.ack("cds") == ["lds 7: out=2"]
     client.ack("sds")
@@ -147,7 +147,9 @@ def test_listeners_wait_until_the_clusters_are_warm():
 
 def test_listeners_do_not_wait_for_rejected_clusters():
     client = configured()
-    assert client.push(snapshot(**{**TWO, "cds": {"bad": 1}, "lds": {"out": 2}})) == ["cds 5: bad=1"]
+    assert client.push(snapshot(**{**TWO, "cds": {**TWO["cds"], "bad": 1}, "lds": {"out": 2}})) == [
+        "cds 5: api=1 bad=1 db=1"
+    ]
     assert client.nack("cds") == ["lds 6: out=2"]
 
 
@@ -195,6 +197,15 @@ def test_a_rejected_response_is_sent_again_after_the_backoff_with_a_new_nonce():
     assert client.push(snapshot(**{**TWO, "lds": {"out": 3}})) == ["lds 7: out=3"]
     assert client.ack("lds") == []
     assert client.machine.due is None
+
+
+def test_a_rejected_response_without_resources_is_sent_again_too():
+    client = configured()
+    assert client.push(snapshot(**{**TWO, "lds": {}})) == ["lds 5"]
+    assert client.nack("lds") == []
+    assert client.wait(5) == ["lds 6"]
+    client.ack("lds")
+    assert client.wait(5) == []
 
 
 def test_after_a_rejection_other_types_go_on():

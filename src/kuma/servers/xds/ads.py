@@ -205,7 +205,7 @@ class _Conversation:
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until something happened, or a rejected response is due again."""
+        """Until something happened, or the machine has something to send by itself."""
         due = self._states.due
         if due is None:
             await self._wake.wait()
