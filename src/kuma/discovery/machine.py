@@ -237,14 +237,13 @@ class Machine:
             return []
         while self._draining and self._draining[0][0] <= now:
             self._draining.popleft()
+        self._move_on(self.snapshot)
         responses = self._round(self.snapshot, now)
-        if self._leaned_on(self.snapshot):
-            # Listeners and routes about which there was nothing to say after all let their clusters go.
+        if self._move_on(self.snapshot):  # there was nothing to say after all: their clusters may go
             responses += self._round(self.snapshot, now)
         return responses
 
     def _round(self, snapshot: res.Snapshot, now: float) -> list[Response]:
-        self._move_on(snapshot)
         responses = []
         for sub in self._in_order():
             if self._blocked(sub):
@@ -254,13 +253,16 @@ class Machine:
                 responses.append(response)
         return responses
 
-    def _move_on(self, snapshot: res.Snapshot) -> None:
-        """Notes of listeners and routes that the client has those of `snapshot`, be they its or the same as before."""
+    def _move_on(self, snapshot: res.Snapshot) -> bool:
+        """Notes of which listeners and routes the client has those of `snapshot`, being the same; whether of any."""
+        has_moved = False
         for sub in self._after_clusters():
-            if sub.flight is not None or sub.sent is None or sub.retry_at is not None:
+            if sub.stands is snapshot or sub.sent is None or sub.flight is not None or sub.retry_at is not None:
                 continue
             if not _concerns(sub, self._shared.difference(sub.sent, snapshot.of(sub.type_url))):
                 sub.stands = sub.offered = snapshot
+                has_moved = True
+        return has_moved
 
     def _target(self, type_url: str, snapshot: res.Snapshot) -> res.ResourceSet:
         """What the client is to have of a type now.
