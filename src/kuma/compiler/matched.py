@@ -29,6 +29,12 @@ class Voice:
     found: rules.ProxyRules
     context: policy.Context
 
+    @property
+    def has_to(self) -> bool:
+        """Whether it speaks of each destination by itself."""
+        traits = self.speaker.kind.policy
+        return traits is not None and traits.has_to
+
 
 @dataclass(frozen=True, slots=True)
 class Matched:
@@ -179,8 +185,11 @@ def _knows_routes(voice: Voice) -> bool:
 
 
 def key_of(said: Spoken) -> Hashable:
-    """Equal where the same is said, with the same of the proxy itself in it."""
-    return tuple((conf, each.context.own) for each, conf in said)
+    """Equal where the same is said, with the same of the proxy itself in it.
+
+    Who speaks by `to` and says nothing of a destination writes nothing of the proxy there either.
+    """
+    return tuple((conf, each.context.own if conf is not None or not each.has_to else None) for each, conf in said)
 
 
 def origins(said: Spoken) -> tuple[res.ResourceRef, ...]:

@@ -88,7 +88,7 @@ class SharedNodes:
     def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, hearing: matching.Hearing) -> Built:
         """The endpoints of a destination."""
         said = hearing.spoken(facts, "endpoints")
-        key = ("endpoints", facts.name, service, tuple((conf, each.context) for each, conf in said))
+        key = ("endpoints", facts.name, service, hearing.said.context, matching.key_of(said))
         found = self._nodes.get(key)
         if found is not None:
             return found

@@ -84,7 +84,7 @@ class Policy:
         return found.to.of_service(destination.service, dict(destination.tags), matches)
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
-        """What of the proxy itself goes into its nodes; proxies of another value share none of them."""
+        """What of the proxy itself goes into nodes; proxies of another value share none that a conf applies to."""
         return None
 
     def takes_plaintext(self, found: rules.InboundRules, otherwise: bool) -> bool:
