@@ -230,7 +230,10 @@ class Draft:
     def finish(self) -> Touched:
         """Advances the indexes of every mesh that has something pending, and tells what all edits reached."""
         for mesh, pending in self._pending.items():
-            self.meshes[mesh] = self._settled(self.meshes[mesh], pending)
+            try:
+                self.meshes[mesh] = self._settled(self.meshes[mesh], pending)
+            except Exception:
+                self._settle_apart(mesh, pending)
         found = self.touched
         return Touched(
             frozenset(found.meshes),
@@ -240,6 +243,23 @@ class Draft:
             tuple(found.policies),
             tuple(found.refused),
         )
+
+    def _settle_apart(self, mesh: str, pending: _Pending) -> None:
+        """As `_settled`, one resource after the other: what cannot be taken in must not hide the others."""
+        parts: list[tuple[Edit, _Pending]] = []
+        for name, moved in pending.moved.items():
+            resource = moved[0] or self.meshes[mesh].dataplanes.get(name)
+            if resource is not None:
+                parts.append((Edit(resource, deleted=moved[0] is None), _Pending(moved={name: moved})))
+        for entry in pending.entries:
+            parts.append((Edit(entry[0].resource, deleted=entry[1]), _Pending(entries=[entry])))
+        whole = Edit(self.meshes[mesh].resource)
+        parts.append((whole, _Pending(outside=pending.outside, listing=pending.listing)))
+        for edit, part in parts:
+            try:
+                self.meshes[mesh] = self._settled(self.meshes[mesh], part)
+            except Exception as failure:
+                self.touched.refused.append((edit, f"{type(failure).__name__}: {failure}"))
 
     def _settled(self, view: picture.MeshView, pending: _Pending) -> picture.MeshView:
         """A mesh after everything pending. A thousand proxies at once cost little more than one."""

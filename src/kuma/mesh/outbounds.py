@@ -114,17 +114,6 @@ class VirtualOutbounds:
         return (*by_service, *(each for each in self._of_destinations if each.destination in selected))
 
 
-def listed(
-    virtual: VirtualOutbounds,
-    index: destinations.DestinationIndex,
-    proxy: "res.Resource[dataplane.Dataplane]",
-    *,
-    transparent: bool,
-) -> Outbounds:
-    """The outbounds of a proxy in a stable order. `transparent`: its traffic is redirected, or it binds all of them."""
-    return virtual.of(proxy) if transparent else virtual.written(proxy)
-
-
 def _listed(proxy: "res.Resource[dataplane.Dataplane]", index: destinations.DestinationIndex) -> Outbounds:
     networking, own = proxy.spec.networking, proxy.kri
     found: dict[tuple[str, int], vips.Listed] = {}

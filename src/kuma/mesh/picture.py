@@ -130,4 +130,4 @@ class MeshView:
 
     def outbounds_of(self, proxy: "res.Resource[dataplane.Dataplane]", *, transparent: bool) -> outbounds.Outbounds:
         """The outbounds of a proxy. `transparent`: its traffic is redirected, or it binds every outbound within reach."""
-        return outbounds.listed(self.virtual, self.destinations, proxy, transparent=transparent)
+        return self.virtual.of(proxy) if transparent else self.virtual.written(proxy)

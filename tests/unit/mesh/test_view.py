@@ -280,3 +280,25 @@ def test_everything_that_is_held_can_be_taken_out_again() -> None:
     assert keys == {each.key for each in (*kinds, *base().held())}
     empty, _ = world.advance([view.Edit(each, deleted=True) for each in world.held()])
     assert not list(empty.held())
+
+
+def test_a_proxy_that_an_index_cannot_take_in_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = base()
+    real = endpoints.EndpointIndex.advance
+
+    def fragile(index: endpoints.EndpointIndex, changes: Any, *rest: Any) -> Any:
+        if "odd" in changes:
+            raise ValueError("cannot be understood")
+        return real(index, changes, *rest)
+
+    monkeypatch.setattr(endpoints.EndpointIndex, "advance", fragile)
+    joining = [
+        worlds.a_dataplane("odd", "api", address="192.168.0.8"),
+        worlds.a_dataplane("api-2", "api", address="192.168.0.3"),
+    ]
+    after, touched = before.advance(view.Edit(each) for each in joining)
+    assert [(each.resource.meta.name, reason) for each, reason in touched.refused] == [
+        ("odd", "ValueError: cannot be understood")
+    ]
+    assert [each.address for each in after.meshes["m"].endpoints.of("api").endpoints] == ["192.168.0.2", "192.168.0.3"]
+    assert "odd" not in after.meshes["m"].dataplanes
