@@ -16,6 +16,7 @@ ECHO = {"kind": "MeshService", "name": "echo"}
 SHADOW = {"kind": "MeshService", "name": "shadow"}
 V2 = {"kind": "MeshServiceSubset", "name": "echo", "tags": {"version": "v2"}}
 V1 = {"kind": "MeshServiceSubset", "name": "echo", "tags": {"version": "v1"}}
+VARIANTS = ("GRPC", "DELTA_GRPC")
 ROUNDS = 3
 """How often rules come and go under requests."""
 
@@ -31,10 +32,20 @@ class Stage:
             app = mesh.echo("http", version).inbound
             mesh.sidecar(f"echo-{version}", inbounds={"echo": app}, tags={"version": version}).launch()
         self.behind = mesh.sidecar("shadow", inbounds={"shadow": (self.shadow.port, "http")}).launch()
-        self.web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo",)).launch()
+        self.clients = {
+            variant: mesh.sidecar(
+                variant.lower().replace("_", "-"),
+                inbounds={"web": (1, "http")},
+                outbounds=("echo",),
+                DATAPLANE_RUNTIME_ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT=variant,
+            ).launch()
+            for variant in VARIANTS
+        }
+        self.web = self.clients["GRPC"]
         for each in mesh.sidecars:
             each.ready()
-        traffic.until_status(self.web.url("echo"), 200)
+        for client in self.clients.values():
+            traffic.until_status(client.url("echo"), 200)
 
     def ask(self, path: str = "/", method: str = "GET", **headers: str) -> planes.Answer:
         """One request of the client; underscores in names of headers are hyphens."""
@@ -123,9 +134,10 @@ def test_requests_are_split_by_weight(stage: Stage) -> None:
     assert 57 <= found["v2"] <= 143
 
 
-def test_no_request_is_lost_when_rules_come_and_go(stage: Stage) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_request_is_lost_when_rules_come_and_go(stage: Stage, variant: str) -> None:
     """The cluster of the subset is warm before any request is sent to it, and goes when none is sent there any more."""
-    with traffic.flowing(stage.web.url("echo")) as flow:
+    with traffic.flowing(stage.clients[variant].url("echo")) as flow:
         for _ in range(ROUNDS):
             with stage.routed(rule(path("PathPrefix", "/"), backends=[V2])):
                 flow.until_more()
