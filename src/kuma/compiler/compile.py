@@ -4,8 +4,8 @@ What proxies share (outbounds) is a `Shape`, built once for all that list the sa
 its services changes. What is personal (inbounds, admin, identity) is an `Own`. `snapshot` puts both together.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kuma.base import kri
@@ -71,13 +71,17 @@ class Own:
 class Shape:
     """The outbounds of many proxies. `sets` maps stay the same objects while their content does.
 
-    `services` and `targets` are the destinations it depends on: by `kuma.io/service`, and by KRI.
+    `services` and `targets` are the destinations it depends on: by `kuma.io/service`, and by KRI. `destinations` are the
+    facts of them that it was built from, `reached` those among them that have a cluster.
     """
 
     sets: Sets
     built: Mapping[tuple[str, str], sharing.Built] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
     targets: frozenset[kri.Kri] = frozenset()
+    destinations: tuple[nodes.ClusterFacts, ...] = ()
+    reached: frozenset[nodes.ClusterFacts] = frozenset()
+    hearing: matched.Hearing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,9 @@ class Compiler:
         hearing = matched.Hearing(said)
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
+        named: dict[nodes.ClusterFacts, None] = {}
         for outbound in outbounds.facts(subject, clients, said.source_tags):
+            named[outbound.destination] = None
             routes = self._routing.routes(outbound, said, clients)
             listener = self._shared.listener(picture, outbound, routes, hearing)
             built[xds.LISTENER, outbounds.listener_name(outbound)] = listener
@@ -264,9 +270,41 @@ class Compiler:
                 sets.setdefault(kind, {})[made.rendered.name] = made.rendered
         old = before.sets if before is not None else {}
         kept = {kind: old[kind] if kind in old and _is_same(old[kind], new) else new for kind, new in sets.items()}
-        services = frozenset(each.service for each in reached if each.target is None)
-        targets = frozenset(each.target for each in reached if each.target is not None)
-        return Shape(kept, built, services, targets)
+        heard_of = tuple(named | reached)
+        services = frozenset(each.service for each in heard_of if each.target is None)
+        targets = frozenset(each.target for each in heard_of if each.target is not None)
+        return Shape(kept, built, services, targets, heard_of, frozenset(reached), hearing)
+
+    def with_endpoints(
+        self,
+        picture: view.MeshView,
+        subject: proxy.ProxyFacts,
+        shape: Shape,
+        services: Collection[str],
+        targets: Collection[kri.Kri],
+    ) -> Shape | None:
+        """A shape after some destinations changed, if nothing but their endpoints did; None where it is to be built anew.
+
+        An endpoint that joins is the most frequent change of all, and costs its own assignment alone.
+        """
+        clients = self._clients_of(
+            picture, inbounds.is_unified(picture, subject), self.held(picture, subject), ipv6=_is_ipv6(subject)
+        )
+        changed: dict[tuple[str, str], sharing.Built] = {}
+        for facts in shape.destinations:
+            if (facts.target not in targets) if facts.target is not None else (facts.service not in services):
+                continue
+            if facts.is_external or clients.again(facts) != facts or shape.hearing is None:
+                return None
+            if facts in shape.reached:
+                made = self._shared.assignment(facts, clients.endpoints(facts), shape.hearing)
+                changed[xds.ENDPOINT, facts.name] = made
+        assigned = dict(shape.sets.get(xds.ENDPOINT, {}))
+        assigned.update((name, made.rendered) for (_, name), made in changed.items() if made.rendered is not None)
+        sets = dict(shape.sets)
+        if not _is_same(sets.get(xds.ENDPOINT, {}), assigned):
+            sets[xds.ENDPOINT] = assigned
+        return replace(shape, sets=sets, built={**shape.built, **changed})
 
     def _clients_of(
         self, picture: view.MeshView, unified: bool, held: credentials.Held, *, ipv6: bool

@@ -41,6 +41,13 @@ class Clients:
         """The cluster of a port of a MeshService or its like."""
         return self._made.get(found.kri) or self._made.setdefault(found.kri, self._of_destination(found))
 
+    def again(self, facts: nodes.ClusterFacts) -> nodes.ClusterFacts | None:
+        """The facts of the same destination as they are now; None where it is gone."""
+        if facts.target is None:
+            return self.of_service(facts.service, dict(facts.tags))
+        found = self.picture.destinations.of(facts.target)
+        return self.of_destination(found) if found is not None else None
+
     def _of_service(self, service: str, tags: Mapping[str, str] | None) -> nodes.ClusterFacts:
         own = self.picture.name
         known = self.picture.endpoints.of(service)

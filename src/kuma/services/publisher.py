@@ -209,10 +209,10 @@ class Publisher:
         reached = [each for each in self._groups.values() if each.is_behind or self._is_reached(each, touched)]
         waiting = []
         for done, group in enumerate(reached, start=1):
-            group.is_behind = True
+            is_whole, group.is_behind = group.is_behind or self._is_other(group, touched), True
             if all(feed in stale for feed in group.feeds):
                 waiting.append(group)  # its proxies may have to go to other groups; the first that stays builds it
-            elif self._try_reshape(group):
+            elif self._try_reshape(group, None if is_whole else touched):
                 changed.update(group.feeds)
             if done % SHAPES_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -248,17 +248,21 @@ class Publisher:
         if shape is None or picture is None:
             return False
         return (
-            group.basis is None
-            or group.basis.mesh is not picture.resource
-            or group.mesh in touched.meshes
+            self._is_other(group, touched)
             or any(mesh == group.mesh and each in shape.services for mesh, each in touched.services)
             or any(mesh == group.mesh and each in shape.targets for mesh, each in touched.destinations)
         )
 
-    def _try_reshape(self, group: _Group) -> bool:
+    def _is_other(self, group: _Group, touched: view.Touched) -> bool:
+        """Whether more than single destinations of a group may look different."""
+        picture = self._world.meshes.get(group.mesh)
+        is_basis = picture is not None and group.basis is not None and group.basis.mesh is picture.resource
+        return group.mesh in touched.meshes or not is_basis
+
+    def _try_reshape(self, group: _Group, touched: view.Touched | None = None) -> bool:
         """As `_reshape`; where that fails, its proxies keep what they have and it is tried again later."""
         try:
-            return self._reshape(group)
+            return self._reshape(group, touched)
         except Exception as failure:
             group.is_behind = True
             self._metrics.generation_failed()
@@ -268,14 +272,22 @@ class Publisher:
             self._retry_later(group, self._wake.set)
             return False
 
-    def _reshape(self, group: _Group) -> bool:
-        """Builds a group's shape from the new picture; whether anything in it changed."""
+    def _reshape(self, group: _Group, touched: view.Touched | None = None) -> bool:
+        """Builds a group's shape from the new picture; whether anything in it changed.
+
+        With `touched`, no more than the destinations that it names look different.
+        """
         feed = next(iter(group.feeds))
         picture = self._world.meshes.get(group.mesh)
         if picture is None or feed.subject is None or feed.said is None:
             return False
         before = group.shape
-        group.shape = self._compiler.shape(picture, feed.subject, feed.said, before)
+        made = None
+        if touched is not None and before is not None:
+            services = {each for mesh, each in touched.services if mesh == group.mesh}
+            targets = {each for mesh, each in touched.destinations if mesh == group.mesh}
+            made = self._compiler.with_endpoints(picture, feed.subject, before, services, targets)
+        group.shape = made or self._compiler.shape(picture, feed.subject, feed.said, before)
         group.basis, group.is_behind = self._compiler.basis(picture, feed.subject), False
         group.problems = _reported(
             [each for built in group.shape.built.values() for each in built.problems], group.problems, group.mesh

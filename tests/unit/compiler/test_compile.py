@@ -196,6 +196,23 @@ class TestShapes:
         assert after.sets[xds.ENDPOINT]["db"] is self.shape.sets[xds.ENDPOINT]["db"]
         assert after.sets[xds.ENDPOINT]["api"] != self.shape.sets[xds.ENDPOINT]["api"]
 
+    def test_endpoints_alone_are_put_into_it(self) -> None:
+        self.world, touched = self.world.advance([view.Edit(worlds.a_dataplane("api-2", "api", address="192.168.0.5"))])
+        services = {each for _, each in touched.services}
+        made = self.compiler.nodes_built
+        after = self.compiler.with_endpoints(self.picture, self.subject("web-1"), self.shape, services, ())
+        assert after is not None
+        assert self.compiler.nodes_built == made + 1
+        assert after.sets == self.shape_of("web-1").sets
+        assert after.sets[xds.LISTENER] is self.shape.sets[xds.LISTENER]
+        assert after.sets[xds.ENDPOINT] != self.shape.sets[xds.ENDPOINT]
+        assert self.compiler.with_endpoints(self.picture, self.subject("web-1"), after, {"db"}, ()).sets == after.sets
+
+    def test_a_destination_that_looks_different_needs_more_than_endpoints(self) -> None:
+        other = worlds.a_dataplane("db-1", "db", address="192.168.0.4", protocol="http")
+        self.world, _ = self.world.advance([view.Edit(other)])
+        assert self.compiler.with_endpoints(self.picture, self.subject("web-1"), self.shape, {"db"}, ()) is None
+
     def test_a_permission_leaves_it_alone(self) -> None:
         after = self.change(worlds.a_permission("p", ({}, "Allow")))
         assert all(after.sets[kind] is self.shape.sets[kind] for kind in self.shape.sets)
