@@ -20,8 +20,8 @@ Item = tuple[rules.Subset, merge.Entry]
 Numbered = tuple[rules.Subset, tuple[merge.Entry, ...]]
 """A rule before its entries are merged."""
 
-LARGEST = 4096
-"""Rules that some entries may make, where they are not very many themselves."""
+LARGEST = 512
+"""Rules that some entries may make, where they are not very many themselves: each is written into every inbound."""
 
 TAGGED = ("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset")
 """Kinds of targetRef that mean tags."""
