@@ -4,7 +4,7 @@ destinations that speak something else.
 Nothing of that is wrong with the policy alone, and it may come right later, so that it is no reason to refuse it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from kuma.base import errors, gotext, kri
@@ -21,11 +21,13 @@ _REAL = ("MeshExternalService", "MeshMultiZoneService", "MeshHTTPRoute")
 _ROUTE = "MeshHTTPRoute"
 
 
-def unanswered(policy: AnyResource, around: surroundings.Surroundings) -> Iterator[errors.Violation]:
-    """Each entry of `to[]` that has no effect on anybody, with its field."""
+def unanswered(
+    policy: AnyResource, around: surroundings.Surroundings, services: Collection[str]
+) -> Iterator[errors.Violation]:
+    """Each entry of `to[]` that has no effect on anybody, with its field. `services` are those by `kuma.io/service`."""
     for number, entry in enumerate(getattr(policy.spec, "to", None) or ()):
         target: targetref.TargetRef = entry.target_ref
-        if not _is_real(target, around):
+        if not _is_real(target, around) and (target.kind != "MeshService" or target.name in services):
             continue
         found = around.resolve(target, policy.meta)
         place = f"spec.to[{number}].targetRef"

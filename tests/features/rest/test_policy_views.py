@@ -297,7 +297,7 @@ async def test_rules_by_place_for_older_clients() -> None:
         ("Exclusive", {"kind": "MeshService", "name": "backend"}, None),
         ("Exclusive", {"kind": "Mesh"}, None),
         ("Exclusive", {"kind": "MeshService", "name": "none"}, 'there is no MeshService "none"'),
-        ("Everywhere", {"kind": "MeshService", "name": "none"}, None),
+        ("Everywhere", {"kind": "MeshService", "name": "none"}, 'there is no MeshService "none"'),
         (
             "Everywhere",
             {"kind": "MeshService", "name": "backend", "sectionName": "x"},

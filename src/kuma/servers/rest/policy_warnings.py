@@ -3,14 +3,14 @@
 Our own: Kuma accepts such policies and says nothing. Each warning is about a field, as violations are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kuma.base import errors
+from kuma.base import errors, labels
 from kuma.policy_engine import advice, reach, surroundings
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane
+from kuma.resources.kinds import dataplane, externalservice, zoneingress
 from kuma.servers.rest import calls, replies
 from kuma.services import policy_matches, resources
 
@@ -41,16 +41,27 @@ class PolicyWarningEndpoints:
             with errors.titled(_NO_POLICY):
                 policy = await self._manager.store.get(res.Key(kind.name, mesh, call.path["name"]))
             proxies = await self._manager.store.list(dataplane.KIND, mesh)
-            shown = [{"field": each.field, "reason": each.message} for each in warnings_of(policy, proxies, around)]
+            outside = [each.spec.tags for each in await self._manager.store.list(externalservice.KIND, mesh)]
+            for ingress in await self._manager.store.list(zoneingress.KIND):
+                outside += [each.tags for each in ingress.spec.available_services if each.mesh == mesh]
+            found = warnings_of(policy, proxies, around, outside)
+            shown = [{"field": each.field, "reason": each.message} for each in found]
             return replies.json_reply({"warnings": shown})
 
         return bound
 
 
 def warnings_of(
-    policy: AnyResource, proxies: Sequence[AnyResource], around: surroundings.Surroundings
+    policy: AnyResource,
+    proxies: Sequence[AnyResource],
+    around: surroundings.Surroundings,
+    outside: Sequence[Mapping[str, str]] = (),
 ) -> Iterator[errors.Violation]:
-    """What keeps a policy from having an effect."""
+    """What keeps a policy from having an effect. `outside` are the tags of services that no Dataplane offers."""
     if not any(reach.is_about(policy, each, around) for each in proxies):
         yield errors.Violation("spec.targetRef", "no Dataplane of the mesh is selected")
-    yield from advice.unanswered(policy, around)
+    services = {tags.get(labels.SERVICE_TAG, "") for tags in outside}
+    for each in proxies:
+        inbounds = each.spec.networking.inbound if each.spec.networking is not None else ()
+        services.update(inbound.tags.get(labels.SERVICE_TAG, "") for inbound in inbounds)
+    yield from advice.unanswered(policy, around, services)
