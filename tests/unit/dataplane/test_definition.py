@@ -103,6 +103,12 @@ def test_one_line_definition() -> None:
     assert inbound >= 15100
 
 
+def test_a_service_whose_name_is_none_for_a_resource_has_a_dataplane_all_the_same() -> None:
+    document = json.loads(enrolment.enrol(settings(service="Web_Shop")).definition.to_json())
+    assert document["name"] == f"web-shop-{host.host_label()}-8080"
+    assert document["networking"]["inbound"][0]["tags"]["kuma.io/service"] == "Web_Shop"
+
+
 def test_agents_on_one_machine_get_different_ports() -> None:
     first, second = enrolment.enrol(settings()), enrolment.enrol(settings())
 

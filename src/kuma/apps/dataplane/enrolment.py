@@ -41,7 +41,7 @@ def enrol(settings: conf.Settings) -> Enrolment:
     document: dict[str, Any] = {
         "type": "Dataplane",
         "mesh": settings.mesh or conf.DEFAULT_MESH,
-        "name": settings.name or f"{settings.service}-{host.host_label()}-{settings.port}",
+        "name": settings.name or f"{host.label_of(settings.service)}-{host.host_label()}-{settings.port}",
         "networking": {
             "address": address,
             "admin": {"port": _port(admin)},

@@ -57,8 +57,12 @@ def has_ipv6() -> bool:
 
 def host_label() -> str:
     """The machine's name as it may stand in the name of a resource."""
-    label = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().partition(".")[0].lower()).strip("-")
-    return label or "localhost"
+    return label_of(socket.gethostname().partition(".")[0]) or "localhost"
+
+
+def label_of(text: str) -> str:
+    """A text as it may stand in the name of a resource: lower case, and hyphens for what may not."""
+    return re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
 
 
 def address_facing(host: str, port: int) -> str:
