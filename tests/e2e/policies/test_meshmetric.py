@@ -90,5 +90,5 @@ def test_a_collector_gets_them_through_envoy(cast: Cast) -> None:
         network.until("the collector has both", lambda: wanted <= collector.metrics)
         cast.mesh.plane.delete(backend)
         network.until(
-            "the way to it is gone", lambda: "_kuma:metrics:opentelemetry:main::" not in cast.web.admin("/clusters")[1]
+            "the way to it is gone", lambda: "_kuma:metrics:opentelemetry:main::" not in cast.web.admin("/listeners")[1]
         )

@@ -88,7 +88,7 @@ def test_clusters_are_patched_added_and_removed(pair: Pair) -> None:
     )
     network.until("it is added", lambda: "added" in pair.dump(pair.web, "dynamic_active_clusters"))
     assert pair.dump(pair.web, "dynamic_active_clusters")["echo"]["connect_timeout"] == "7s"
-    assert pair.patched() is None
+    network.until("the filter of the patch before is gone", lambda: pair.patched() is None)
     pair.write({"cluster": {"operation": "Remove", "match": {"name": "echo"}}})
     network.until("it is removed", lambda: "echo" not in pair.dump(pair.web, "dynamic_active_clusters"))
     traffic.until_status(pair.web.url("echo"), 503)
