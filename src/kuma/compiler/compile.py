@@ -4,7 +4,8 @@ What proxies share (outbounds) is a `Shape`, built once for all that list the sa
 its services changes. What is personal (inbounds, admin, identity) is an `Own`. `snapshot` puts both together.
 """
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -215,28 +216,32 @@ class Compiler:
         if lacks_own or (held.of_mesh is not None and issued.by_mesh is None):
             raise MissingIdentity(f"no certificate for {subject.resource.meta.name} in mesh {picture.name}")
         author = res.ref_to(picture.resource)
-        found: list[tuple[Hashable, api.Message, Authors]] = []
+        found: list[sharing.Built] = []
         by_mesh = issued.by_mesh if held.of_mesh is not None else None
         by_identity = issued.by_identity
         if held.of_mesh is not None and by_mesh is not None:
-            name = held.of_mesh.identity
-            found.append((by_mesh, tls.identity_secret(name, by_mesh.certificate, by_mesh.key), (author,)))
+            pair = functools.partial(tls.identity_secret, certificate=by_mesh.certificate, key=by_mesh.key)
+            found.append(self._secret(held.of_mesh.identity, by_mesh, pair, (author,)))
             if held.of_mesh.roots != names.TRUST_BUNDLE:
-                found.append((by_mesh.roots, tls.ca_secret(held.of_mesh.roots, by_mesh.roots), (author,)))
+                roots = functools.partial(tls.ca_secret, roots=by_mesh.roots)
+                found.append(self._secret(held.of_mesh.roots, by_mesh.roots, roots, (author,)))
         if held.of_identity is not None and held.chosen is not None and by_identity is not None:
-            secret = tls.identity_secret(held.of_identity.identity, by_identity.certificate, by_identity.key)
-            found.append((by_identity, secret, (res.ref_to(held.chosen.resource),)))
+            pair = functools.partial(tls.identity_secret, certificate=by_identity.certificate, key=by_identity.key)
+            chosen = (res.ref_to(held.chosen.resource),)
+            found.append(self._secret(held.of_identity.identity, by_identity, pair, chosen))
         if held.trusts_bundle:
             trusts, who = picture.trusts, tuple(res.ref_to(each) for each in picture.of_kind("MeshTrust"))
             if by_mesh is not None:
                 trusts, who = trusts.with_roots(picture.name, by_mesh.roots.decode()), (author, *who)
-            found.append((trusts, tls.trust_secret(names.TRUST_BUNDLE, trusts.domains), who))
-        return tuple(self._secret(key, message, who) for key, message, who in found)
+            bundle = functools.partial(tls.trust_secret, domains=trusts.domains)
+            found.append(self._secret(names.TRUST_BUNDLE, trusts, bundle, who))
+        return tuple(found)
 
-    def _secret(self, key: Hashable, message: api.Message, authors: Authors) -> sharing.Built:
-        known = ("secret", message.name, key)
+    def _secret(self, name: str, key: Hashable, build: Callable[[str], api.Message], authors: Authors) -> sharing.Built:
+        """The secret of a name with what `key` stands for; built only where it is not there yet."""
+        known = ("secret", name, key)
         made = self._shared.get(known)
-        return made or self._shared.keep(known, sharing.Built(render.rendered(xds.SECRET, message), authors))
+        return made or self._shared.keep(known, sharing.Built(render.rendered(xds.SECRET, build(name)), authors))
 
     def shape(
         self,

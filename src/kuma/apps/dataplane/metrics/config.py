@@ -104,7 +104,7 @@ def read_config(body: bytes) -> Metrics:
     metrics = msgspec.json.decode(body, type=_Document).observability.metrics
     for index, backend in enumerate(metrics.backends or ()):
         try:
-            backend.interval  # noqa: B018
+            backend.interval  # noqa: B018 - reading it is what refuses a bad one
         except ValueError as error:
             raise ValueError(
                 f"observability.metrics.backends[{index}].openTelemetry.refreshInterval: {error}"
