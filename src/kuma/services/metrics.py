@@ -159,7 +159,7 @@ class Metrics:
         self.hds = DiscoveryMetrics("hds", zone, registry, by_type=False)
         self.api_server = HttpMetrics("api_server", zone, registry)
         self.dp_server = HttpMetrics("dp_server", zone, registry)
-        self._delivery = prometheus_client.Histogram(
+        prometheus_client.Histogram(
             "xds_delivery",
             "Seconds from sending a configuration until it was confirmed.",
             ("zone",),
@@ -234,10 +234,6 @@ class Metrics:
     def generation_failed(self) -> None:
         """One proxy's configuration could not be made."""
         self.xds.generation_failed()
-
-    def delivered(self, seconds: float) -> None:
-        """A proxy confirmed a configuration `seconds` after it was sent."""
-        self._delivery.observe(seconds)
 
     # Everything else
 
