@@ -26,7 +26,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 class Program:
-    """One running program of ours, by the name of its console script."""
+    """One running program: of ours, by the name of its console script; of others, by its path."""
 
     def __init__(self, script: str, arguments: Sequence[str], extra: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -34,7 +34,7 @@ class Program:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*launcher, str(Path(sys.executable).with_name(script)), *arguments],
+                [*launcher, str(Path(sys.executable).parent / script), *arguments],
                 env=environment(extra),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
