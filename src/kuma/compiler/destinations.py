@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from kuma.compiler import credentials
 from kuma.envoy import names
 from kuma.mesh import destinations as mesh
-from kuma.mesh import endpoints, view
+from kuma.mesh import endpoints, spiffe_ids, view
 from kuma.plan import nodes
 from kuma.policy_engine import routing
 from kuma.resources import names as resource_names
+from kuma.resources.kinds import meshmultizoneservice
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +91,47 @@ class Clients:
         return nodes.Upstream(found.sni, shown.identity, shown.roots, exact=found.identities, prefix=prefix)
 
     def _by_identity(self, found: mesh.Destination) -> nodes.Upstream | None:
-        """As `_by_mesh`, for a proxy that a MeshIdentity selects: with TLS where anybody there can have a certificate."""
+        """As `_by_mesh`, for a proxy that a MeshIdentity selects: in plaintext only where nobody takes anything else."""
         shown = self.held.of_identity
-        if shown is None or not self._has_identity_for(found):
+        if shown is None or not self._has_identity_for(found) or self._is_plain(found):
             return None
         servers = self.picture.egress_ids if found.is_external else found.identities
+        sni, by_zone = self._asked_as(found)
+        return nodes.Upstream(sni, shown.identity, shown.roots, exact=servers, server=shown.server, by_zone=by_zone)
+
+    def _is_plain(self, found: mesh.Destination) -> bool:
+        """Whether all who answer for a destination take plaintext alone, however old what its MeshService says is.
+
+        Of a destination for which nobody answers nothing is known: it is not one that gets plaintext.
+        """
         of_mesh = names.spiffe_id(self.picture.name, "")
-        if all(each.startswith(of_mesh) for each in servers) and not self.picture.speaks_tls_to(found):
-            return None
-        sni = resource_names.sni(found.kri) if self._is_asked_by_identifier(found) else found.sni
-        return nodes.Upstream(sni, shown.identity, shown.roots, exact=servers, server=shown.server)
+        can_prove = not all(each.startswith(of_mesh) for each in found.identities)
+        if found.is_external or can_prove or self.picture.speaks_tls_to(found):
+            return False
+        answering = self.picture.endpoints_of(found.kri).endpoints
+        return bool(answering) and not any(self._has_identity(each) for each in answering)
+
+    def _has_identity(self, answering: endpoints.Endpoint) -> bool:
+        """Whether an endpoint is a proxy with a MeshIdentity, or the way into another zone, which only takes TLS."""
+        is_far = answering.zone not in ("", self.picture.zones.zone)
+        return is_far or spiffe_ids.best(self.picture.identities, dict(answering.labels)) is not None
 
     def _has_identity_for(self, found: mesh.Destination) -> bool:
         """Whether the MeshIdentity is what to show: to the zone's egress it says nothing, to the mesh's own it does."""
         return self.held.of_identity is not None and (not found.is_external or bool(self.picture.egress_ids))
 
-    def _is_asked_by_identifier(self, found: mesh.Destination) -> bool:
-        """Whether the server name is the identifier: an ingress of another zone that is not the mesh's knows it not."""
-        zone = found.kri.zone
-        is_known = not zone or found.is_local or found.is_external or zone in self.picture.zones_of_mesh
-        return is_known and not resource_names.sni_problems(found.kri)
+    def _asked_as(self, found: mesh.Destination) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """The server name of a destination, and the zones where it has another one, with that.
+
+        The name is the identifier. An ingress of another zone that is not the mesh's knows hashed names alone.
+        """
+        zones = {""} if found.is_local or found.is_external else {found.kri.zone}
+        if found.kri.short == meshmultizoneservice.KIND.short:
+            zones = {each.zone for each in self.picture.endpoints_of(found.kri).endpoints}
+        of_old = zones - {"", self.picture.zones.zone} - self.picture.zones_of_mesh
+        if resource_names.sni_problems(found.kri) or (of_old and of_old == zones):
+            return found.sni, ()
+        return resource_names.sni(found.kri), tuple((zone, found.sni) for zone in sorted(of_old))
 
     def of_backend(self, backend: routing.Mention) -> nodes.ClusterFacts | None:
         """The cluster of a backend that a policy names; None where there is no such destination."""

@@ -132,11 +132,11 @@ def destination(
         message.load_assignment.CopyFrom(load_assignment(facts.name, (each for each, _ in outside.dialled)))
     else:
         message = clusters.cluster(facts.name, "EDS")
-    context = None
-    if facts.upstream is not None:
-        up = facts.upstream
+    context, up = None, facts.upstream
+    if up is not None:
         context = tls.upstream(up.identity, up.roots, up.sni, exact=up.exact, prefix=up.prefix, server=up.server)
-    made = nodes.ClusterNode(facts.name, message, http=options, tls=context, origin=ORIGIN)
+    by_zone = up.by_zone if up is not None else ()
+    made = nodes.ClusterNode(facts.name, message, http=options, tls=context, by_zone=by_zone, origin=ORIGIN)
     nodes.add_authors(made, [res.ref_to(picture.resource)])
     return nodes.DestinationNode(facts, made)
 

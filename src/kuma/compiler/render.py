@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kuma.base import labels
 from kuma.discovery import resources as xds
 from kuma.envoy import api, http, tls
 from kuma.plan import nodes
@@ -38,12 +39,18 @@ def _chain(out: api.Message, chain: nodes.ChainNode) -> None:
 
 
 def cluster(node: nodes.ClusterNode) -> api.Message:
-    """A cluster with its protocol options and TLS context."""
+    """A cluster with its protocol options and TLS context, which endpoints of some zones have under another name."""
     message = node.message
     if node.http is not None:
         message.typed_extension_protocol_options[http.PROTOCOL_OPTIONS].CopyFrom(api.pack(node.http))
     if node.tls is not None:
         message.transport_socket.CopyFrom(tls.socket(node.tls))
+        for zone, sni in node.by_zone:
+            other = api.UpstreamTlsContext()
+            other.CopyFrom(node.tls)
+            other.sni = sni
+            match = message.transport_socket_matches.add(name=zone, transport_socket=tls.socket(other))
+            match.match[labels.ZONE_TAG] = zone
     return message
 
 

@@ -204,13 +204,10 @@ class Draft:
             known = (spiffe_ids.identity_of(each, self.zones.zone, self._environment) for each in kept)
             self.meshes[mesh] = replace(view, identities=tuple(each for each in known if each is not None))
         changed = [each for each in (before, edit.resource) if each is not None]
-        if kind == "MeshZoneAddress":
-            self._of(mesh).outside = True
-        elif kind == "ExternalService":
-            self._of(mesh).outside = True
+        self._of(mesh).outside = True
+        if kind == "ExternalService":
             self.touched.services.update((mesh, zones.service_of(each.spec)) for each in changed)
         else:
-            self._of(mesh).outside = True
             self.touched.meshes.add(mesh)
             if kind == "MeshGateway" and any(_is_cross_mesh(each) for each in changed):
                 self.touched.meshes.update(self.meshes)

@@ -175,7 +175,7 @@ def shares_of(resource: "res.Resource[dataplane.Dataplane] | None") -> Shares:
 
 def in_order(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     """Endpoints in the order that a service has them, whoever joined first."""
-    return tuple(sorted(endpoints, key=lambda each: (each.address, each.port, each.tags)))
+    return tuple(sorted(endpoints, key=lambda each: (each.address, each.port, each.tags, each.labels)))
 
 
 def _service(name: str, members: Mapping[str, tuple[Share, ...]], local_weight: int) -> Service:

@@ -87,13 +87,15 @@ class ListenerNode:
 class ClusterNode:
     """A cluster: `http` are its HTTP protocol options, `tls` its upstream TLS context, both unpacked.
 
-    `origin` is the generator that made it.
+    `by_zone` are zones whose servers are asked for by another name, and that name. `origin` is the generator that made
+    it.
     """
 
     name: str
     message: api.Message
     http: api.Message | None = None
     tls: api.Message | None = None
+    by_zone: tuple[tuple[str, str], ...] = ()
     authors: dict[res.ResourceRef, None] = field(default_factory=dict)
     origin: str = ""
 
@@ -127,7 +129,7 @@ class Upstream:
 
     The server has to carry one of the `exact` URIs or, where there is none, one that begins with `prefix`; with neither
     the roots alone decide. `identity` and `roots` name secrets, `server` is the cluster of who hands them out (empty: the
-    control plane).
+    control plane). `by_zone`: zones, sorted, whose servers are asked for by another name than `sni`, and that name.
     """
 
     sni: str
@@ -136,6 +138,7 @@ class Upstream:
     exact: tuple[str, ...] = ()
     prefix: str = ""
     server: str = ""
+    by_zone: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """TLS contexts and secrets of proxies whose identity comes from a MeshIdentity, and of those beside them."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from kuma.compiler import compile
@@ -12,7 +14,7 @@ from kuma.plan import proxy
 from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshservice
-from tests.kit import worlds
+from tests.kit import targets, worlds
 from tests.unit.compiler import reading
 
 DOMAIN = "m.default.mesh.local"
@@ -56,7 +58,11 @@ def a_service(*identities: tuple[str, str], ready: bool = True, **labels: str) -
 SERVICE = a_service(("ServiceTag", "api"), ("SpiffeID", f"spiffe://{DOMAIN}/workload/api"))
 
 
-def a_client(**labels: str) -> res.Resource[Any]:
+API = {"kind": "MeshService", "name": "api", "port": 80}
+ALL = {"kind": "MeshMultiZoneService", "name": "all", "port": 80}
+
+
+def a_client(backend: Mapping[str, Any] = API, **labels: str) -> res.Resource[Any]:
     return worlds.resource(
         {
             "type": "Dataplane",
@@ -66,7 +72,7 @@ def a_client(**labels: str) -> res.Resource[Any]:
                 "address": "192.168.0.1",
                 "inbound": [{"port": 8080, "tags": {"kuma.io/service": "web", "kuma.io/protocol": "http"}}],
                 "outbound": [
-                    {"port": 10001, "backendRef": {"kind": "MeshService", "name": "api", "port": 80}},
+                    {"port": 10001, "backendRef": backend},
                     {"port": 10002, "tags": {"kuma.io/service": "old"}},
                 ],
             },
@@ -164,18 +170,50 @@ def test_an_identity_in_a_mesh_with_an_authority_shows_that_one_to_services_by_t
     assert {each.name for each in made.of(xds.SECRET)} == {KRI, "identity_cert:secret:m", "system_trust_bundle"}
 
 
+BY_TAG, BY_ID = ("ServiceTag", "api"), ("SpiffeID", "spiffe://a.io/api")
+
+
 @pytest.mark.parametrize(
-    ("mesh", "identities", "ready", "expected"),
+    ("mesh", "told", "behind", "expected"),
     [
-        (EXCLUSIVE, [("ServiceTag", "api")], True, False),
-        (EXCLUSIVE, [("ServiceTag", "api"), ("SpiffeID", "spiffe://a.io/api")], False, True),
-        (MTLS, [("ServiceTag", "api")], True, True),
+        (EXCLUSIVE, [BY_TAG], {"app": "other"}, False),
+        (EXCLUSIVE, [], {"app": "other"}, False),
+        (EXCLUSIVE, [], None, True),
+        (EXCLUSIVE, [BY_TAG], None, True),
+        (EXCLUSIVE, [], {"app": "ours"}, True),
+        (EXCLUSIVE, [BY_TAG], {"app": "ours"}, True),
+        (EXCLUSIVE, [BY_TAG, BY_ID], {"app": "other"}, True),
+        (MTLS, [BY_TAG], {"app": "other"}, True),
     ],
-    ids=["nobody there has one", "somebody has", "mutual TLS of the mesh"],
+    ids=[
+        "nobody there has one",
+        "nobody there has one, and nothing is told",
+        "nobody is there, and nothing is told",
+        "nobody is there",
+        "somebody has one, and nothing is told yet",
+        "somebody has one, and that is not told yet",
+        "somebody had one",
+        "mutual TLS of the mesh",
+    ],
 )
-def test_clients_speak_tls_where_servers_can(mesh: Any, identities: Any, ready: bool, expected: bool) -> None:
-    made = compiled(an_identity(), a_trust(), a_service(*identities, ready=ready), a_client(), mesh=mesh)
+def test_clients_speak_plaintext_only_where_servers_take_nothing_else(
+    mesh: Any, told: Any, behind: dict[str, str] | None, expected: bool
+) -> None:
+    """Whatever the MeshService says at that moment, because it is written after its proxies have changed."""
+    server = () if behind is None else (targets.a_proxy("api", targets.an_inbound(), **behind),)
+    ours = (an_identity(app="ours"), a_trust(), a_client(app="ours"))
+    made = compiled(*ours, a_service(*told), *server, mesh=mesh)
     assert (upstream(made, "m_api___msvc_80") is not None) is expected
+
+
+def test_a_service_of_another_zone_is_never_asked_in_plaintext() -> None:
+    far = a_far_service("west")
+    far = dataclasses.replace(far, spec=msgspec.structs.replace(far.spec, identities=()))
+    away = a_client({"kind": "MeshService", "labels": {"kuma.io/display-name": "api"}, "port": 80}, app="ours")
+    made = compiled(an_identity(app="ours"), a_trust(), a_way("ZoneIngress", "west", "10.0.0.1"), far, away)
+    context = upstream(made, "m_api__west_msvc_80")
+    assert context is not None
+    assert names(context)[2] == [], "all that is trusted, until it is known who is there"
 
 
 def test_the_mode_of_the_mesh_authority_says_nothing_about_identities() -> None:
@@ -203,6 +241,59 @@ def test_a_service_of_a_zone_without_a_way_of_the_mesh_is_asked_for_by_its_old_n
         context = upstream(made, "m_api__west_msvc_80")
         assert context is not None
         assert context["sni"].startswith(expected)
+
+
+def a_way(kind: str, zone: str, address: str) -> res.Resource[Any]:
+    """An address where a zone is entered: of the mesh's own proxies, or of the zone's ingress."""
+    if kind == "MeshZoneAddress":
+        spec = {"spec": {"address": address, "port": 1}}
+        return worlds.resource({"type": kind, "name": zone, "labels": {"kuma.io/zone": zone}, **spec})
+    networking = {"address": "1.1.1.1", "advertisedAddress": address, "port": 1, "advertisedPort": 1}
+    return worlds.resource({"type": kind, "name": zone, "zone": zone, "networking": networking})
+
+
+def a_far_service(zone: str) -> res.Resource[Any]:
+    labels = {"kuma.io/zone": zone, "kuma.io/origin": "global", "kuma.io/display-name": "api"}
+    spec = {
+        "ports": [{"port": 80, "appProtocol": "http"}],
+        "identities": [{"type": "SpiffeID", "value": f"spiffe://{zone}.io/api"}],
+        "state": "Available",
+    }
+    return worlds.resource({"type": "MeshService", "name": f"api-{zone}", "labels": labels, "spec": spec})
+
+
+HASHED = "a0b84a084d0df0a81.all.80.m.mzms"
+IDENTIFIER = "sni.mzsvc.m.all.80"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ({"east": "MeshZoneAddress", "west": "MeshZoneAddress"}, (IDENTIFIER, {})),
+        ({"east": "MeshZoneAddress", "west": "ZoneIngress"}, (IDENTIFIER, {"west": HASHED})),
+        ({"east": "ZoneIngress", "west": "ZoneIngress"}, (HASHED, {})),
+        ({"here": "", "west": "ZoneIngress"}, (IDENTIFIER, {"west": HASHED})),
+        ({"here": "", "east": "ZoneIngress", "west": "ZoneIngress"}, (IDENTIFIER, {"east": HASHED, "west": HASHED})),
+        ({}, (IDENTIFIER, {})),
+    ],
+    ids=["ways of the mesh", "one of each", "ingresses", "here and an ingress", "here and two", "nobody"],
+)
+def test_a_service_of_many_zones_is_asked_for_by_the_name_that_each_of_them_knows(
+    kinds: dict[str, str], expected: tuple[str, dict[str, str]]
+) -> None:
+    ways = [a_way(kind, zone, f"10.0.0.{at}") for at, (zone, kind) in enumerate(kinds.items()) if kind]
+    far = [a_far_service(zone) for zone, kind in kinds.items() if kind]
+    near = [SERVICE, targets.a_proxy("api", targets.an_inbound(state="Ready"))] if "here" in kinds else []
+    behind = [("", "api") if zone == "here" else (zone, "api") for zone in kinds]
+    made = compiled(an_identity(), a_trust(), *ways, *far, *near, targets.a_gathering(*behind), a_client(ALL))
+    cluster = reading.read(made, xds.CLUSTER)["m_all___mzsvc_80"]
+    context = cluster["transportSocket"]["typedConfig"]
+    matches = cluster.get("transportSocketMatches", [])
+    by_zone = {each["match"]["kuma.io/zone"]: each["transportSocket"]["typedConfig"] for each in matches}
+    assert (context["sni"], {zone: one["sni"] for zone, one in by_zone.items()}) == expected
+    assert [each["name"] for each in matches] == sorted(by_zone)
+    for each in by_zone.values():
+        assert {**each, "sni": context["sni"]} == context, "all but the name is the same"
 
 
 def test_spire_hands_out_certificates_itself() -> None:
