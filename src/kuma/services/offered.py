@@ -12,7 +12,7 @@ import yaml
 
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
-from kuma.resources import codec, documents
+from kuma.resources import codec, documents, meta
 from kuma.resources import resource as res
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -30,7 +30,7 @@ def read_offered(text: str, kind_name: str, catalog: catalogs.Catalog) -> res.Re
     if kind is None:
         raise errors.BadRequest(f"{kind_name} is not known to this control plane")
     proxy = codec.decode(kind, document)
-    violations = tuple(kind.validate(proxy))
+    violations = (*meta.violations(proxy.meta, kind.scope), *kind.validate(proxy))
     if violations:
         raise errors.InvalidResource(violations)
     return proxy

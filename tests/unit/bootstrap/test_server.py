@@ -177,6 +177,12 @@ REDIRECTED = {
         ({**ASK, "dataplaneResource": "a: &x 1\nb: *x"}, 400, "the proxy resource must not contain YAML aliases"),
         ({**ASK, "dataplaneResource": "type: Mesh"}, 400, 'invalid proxy resource type "Mesh", expected Dataplane'),
         ({**ASK, "dataplaneResource": offered(networking=None)}, 422, "networking: must be defined"),
+        (
+            {**ASK, "dataplaneResource": offered(name="Web_1")},
+            422,
+            "name: invalid characters. A lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
+            "'-' or '.', and must start and end with an alphanumeric character",
+        ),
         ({**ASK, "dataplaneResource": offered(mesh="none")}, 422, 'mesh: mesh "none" does not exist'),
         (
             {**ASK, "dataplaneResource": offered(networking=BAD_INBOUND)},

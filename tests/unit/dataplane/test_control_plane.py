@@ -4,12 +4,11 @@ import asyncio
 import base64
 import json
 import logging
-import ssl
 from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import control_plane
+from kuma.apps.dataplane import control_plane, trust
 from kuma.apps.dataplane.failure import AgentError
 from kuma.apps.dataplane.metrics.scraping import Target
 from kuma.base import durations
@@ -29,7 +28,7 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 def client(port: int, limit: int = 0) -> control_plane.ControlPlane:
     url = f"http://127.0.0.1:{port}"
-    return control_plane.ControlPlane(url, ssl.create_default_context(), url, durations.MILLISECOND, limit)
+    return control_plane.ControlPlane(url, trust.Trust(), url, durations.MILLISECOND, limit)
 
 
 async def ask(port: int) -> control_plane.Bootstrap:
@@ -150,8 +149,7 @@ async def test_an_address_without_tls_is_named() -> None:
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        context = ssl.create_default_context()
-        plane = control_plane.ControlPlane(url, context, "", durations.MILLISECOND, 0)
+        plane = control_plane.ControlPlane(url, trust.Trust(), "", durations.MILLISECOND, 0)
         with pytest.raises(AgentError, match="does not speak TLS") as refused:
             await plane.ask_bootstrap({})
     assert f"{url}/bootstrap" in str(refused.value)

@@ -45,7 +45,7 @@ async def test_messages_of_any_size_arrive(socket: str, size: int) -> None:
 
     message = bytes(size)
     async with serving(socket, take):
-        await grpc_call.call(socket, METHOD, message, 20)
+        await grpc_call.call(grpc_call.Place(socket), METHOD, message, 20)
     assert received == [message]
 
 
@@ -56,14 +56,14 @@ async def test_a_refusal_says_why(socket: str) -> None:
 
     async with serving(socket, refuse):
         with pytest.raises(grpc_call.Refused, match="gRPC status 8: too much: 100 %"):
-            await grpc_call.call(socket, METHOD, b"", 10)
+            await grpc_call.call(grpc_call.Place(socket), METHOD, b"", 10)
         with pytest.raises(grpc_call.Refused, match="gRPC status 12"):
-            await grpc_call.call(socket, "/kuma.Test/Unheard", b"", 10)
+            await grpc_call.call(grpc_call.Place(socket), "/kuma.Test/Unheard", b"", 10)
 
 
 async def test_nobody_there(socket: str) -> None:
     with pytest.raises(FileNotFoundError):
-        await grpc_call.call(socket, METHOD, b"", 10)
+        await grpc_call.call(grpc_call.Place(socket), METHOD, b"", 10)
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -106,7 +106,7 @@ async def saying(socket: str, *frames: bytes) -> AsyncIterator[None]:
 )  # fmt: skip
 async def test_forms_of_success(socket: str, frames: tuple[bytes, ...]) -> None:
     async with saying(socket, *frames):
-        await grpc_call.call(socket, METHOD, b"message", 10)
+        await grpc_call.call(grpc_call.Place(socket), METHOD, b"message", 10)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_forms_of_success(socket: str, frames: tuple[bytes, ...]) -> None:
 async def test_forms_of_failure(socket: str, frames: tuple[bytes, ...], error: type[Exception], words: str) -> None:
     async with saying(socket, *frames):
         with pytest.raises(error, match=words):
-            await grpc_call.call(socket, METHOD, b"message", 10)
+            await grpc_call.call(grpc_call.Place(socket), METHOD, b"message", 10)
 
 
 async def test_a_server_that_says_nothing_costs_the_time_limit(socket: str) -> None:
@@ -135,4 +135,4 @@ async def test_a_server_that_says_nothing_costs_the_time_limit(socket: str) -> N
 
     async with await asyncio.start_unix_server(serve, socket):
         with pytest.raises(TimeoutError):
-            await grpc_call.call(socket, METHOD, b"message", 0.05)
+            await grpc_call.call(grpc_call.Place(socket), METHOD, b"message", 0.05)

@@ -75,6 +75,7 @@ class Agent:
         self._around = prepared.around
         self._admin = envoy.Admin()
         self._signals = Signals()
+        self._envoy_log = self._log_of_envoy()
         self._running_command: Child | None = None
         self._joined = asyncio.Event()
         self._drained = False
@@ -170,7 +171,8 @@ class Agent:
             except Unreachable as error:
                 tokenless = str(error)
         try:
-            return await control_plane.ask_bootstrap(bootstrap.build_request(self._prepared.settings, self._around))
+            around = replace(self._around, ca=control_plane.trust.ca)
+            return await control_plane.ask_bootstrap(bootstrap.build_request(self._prepared.settings, around))
         except TokenMissing as refusal:
             if not tokenless:
                 raise
@@ -196,9 +198,12 @@ class Agent:
             settings.concurrency,
         )
         base, limit = settings.restart_base / durations.SECOND, settings.restart_max / durations.SECOND
-        is_verbose = "debug" in (self._log_level, settings.envoy_log_level) or settings.envoy_log_level == "trace"
-        lines = EnvoyLog(quiet=is_quiet, verbose=is_verbose, now=time.monotonic)
-        return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit, lines.passes)
+        return EnvoyKeeper(arguments, self._admin.socket, settings.restart_envoy, base, limit, self._envoy_log.passes)
+
+    def _log_of_envoy(self) -> EnvoyLog:
+        chosen = self._prepared.settings.envoy_log_level
+        is_verbose = "debug" in (self._log_level, chosen) or chosen == "trace"
+        return EnvoyLog(quiet=self._is_quiet, verbose=is_verbose, now=time.monotonic)
 
     @property
     def _is_quiet(self) -> bool:
@@ -213,7 +218,7 @@ class Agent:
         command_life = group.create_task(self._run_command()) if self._command else None
         ends = {signalled, envoy_life} | ({command_life} if command_life else set())
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        reporter.terminating = True
+        reporter.terminating = self._envoy_log.is_leaving = True
         if not envoy_life.done():
             await self._say_goodbye()
             has_worked = self._joined.is_set() or await self._is_ready()

@@ -8,11 +8,12 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from kuma.apps.dataplane import host, http_client, log
+from kuma.apps.dataplane import http_client, log
 from kuma.apps.dataplane.failure import AgentError
 from kuma.apps.dataplane.metrics.scraping import Target
+from kuma.apps.dataplane.trust import Trust
 from kuma.base import durations
 
 TOKEN_LIFETIME = "87600h"
@@ -33,9 +34,6 @@ _WRONG_PORT = (
 
 _PORTS = "Double check --cp-address: the DP Server has port 5678 by default and TLS, the HTTP API has port 5681"
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
-OWN_CERTIFICATE = "~/.kuma/kuma-cp.crt"
-"""Where a control plane without a configured certificate puts the one that it makes for itself."""
-
 STILL_WAITING = 30.0
 """Seconds after which the same reason for waiting is worth another line."""
 
@@ -68,16 +66,14 @@ class Bootstrap:
 class ControlPlane:
     """One control plane: the data plane server at `url`, and the REST API at `api_url` (empty: not to be asked).
 
-    `retry_backoff` and `retry_limit` are nanoseconds; a limit of 0 means for ever. `ca_source`: the file or variable
-    that the CA comes from, empty where the system's are used.
+    `retry_backoff` and `retry_limit` are nanoseconds; a limit of 0 means for ever.
     """
 
     url: str
-    tls: ssl.SSLContext
+    trust: Trust
     api_url: str
     retry_backoff: int
     retry_limit: int
-    ca_source: str = ""
 
     async def until_answered(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeats an attempt while it is Unreachable; AgentError once `retry_limit` has passed."""
@@ -85,6 +81,7 @@ class ControlPlane:
         started, pause, reported, report_at = clock(), _FIRST_RETRY, "", 0.0
         while True:
             try:
+                self._refresh_trust()
                 return await attempt()
             except Unreachable as error:
                 reason = str(error)
@@ -95,6 +92,12 @@ class ControlPlane:
                 reported, report_at = reason, clock() + STILL_WAITING
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.retry_backoff / durations.SECOND)
+
+    def _refresh_trust(self) -> None:
+        try:
+            self.trust.refresh()
+        except AgentError as error:  # it is being written, or will be put right
+            raise Unreachable(str(error)) from error
 
     async def ask_bootstrap(self, request: Mapping[str, Any]) -> Bootstrap:
         """One attempt. AgentError for a refusal that will not change, TokenMissing among them."""
@@ -153,22 +156,21 @@ class ControlPlane:
     ) -> http_client.Answer:
         text = json.dumps(body).encode() if body is not None else b""
         try:
-            return await http_client.send_request(method, url, body=text, headers=headers, tls=self.tls)
+            return await http_client.send_request(method, url, body=text, headers=headers, tls=self.trust.tls)
         except ssl.SSLCertVerificationError as error:
-            raise AgentError(self._mistrust(url, error.verify_message)) from error
+            raise self._mistrust(url, error.verify_message) from error
         except OSError as error:
             if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
                 raise AgentError(f"{_FAILED}{url} does not speak TLS. {_PORTS}") from error
             raise Unreachable(f"{url}: {error or type(error).__name__}") from error
 
-    def _mistrust(self, url: str, why: str) -> str:
-        known = f"by {self.ca_source}" if self.ca_source else "by the CAs of this system"
-        local = host.is_loopback(urlsplit(url).hostname or "")
-        hint = f"; a control plane on this machine writes its own to {OWN_CERTIFICATE}" if local else ""
-        return (
-            f"{_FAILED}The certificate of the control plane at {url} cannot be trusted {known}: {why}. "
-            f"Give its CA with --ca-cert-file{hint}"
-        )
+    def _mistrust(self, url: str, why: str) -> Exception:
+        trust = self.trust
+        known = f"by {trust.source}" if trust.source else "by the CAs of this system"
+        said = f"The certificate of the control plane at {url} cannot be trusted {known}: {why}. Give its CA with --ca-cert-file"
+        if trust.own_file:
+            return Unreachable(f"{said}; without, {trust.own_file} is read again each time")
+        return AgentError(_FAILED + said)
 
 
 def _read_bootstrap(answer: http_client.Answer) -> Bootstrap:

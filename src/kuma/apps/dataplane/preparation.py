@@ -3,6 +3,7 @@
 Whatever the user got wrong shows here, before anything is started.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,11 @@ from kuma.apps.dataplane import (
     outbound_ports,
     readiness,
     redirection,
+    trust,
     workdir,
 )
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.control_plane import OWN_CERTIFICATE, ControlPlane
+from kuma.apps.dataplane.control_plane import ControlPlane
 from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
 
@@ -58,14 +60,12 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     folder = _workdir(settings, resources)
     token_path = _token_path(settings, folder, name)
     token = credentials.read_token(token_path) if token_path else ""
-    ca_file = "" if settings.ca_cert else _ca_file(settings, environ)
-    ca = settings.ca_cert or (credentials.read_ca(ca_file) if ca_file else "")
-    ca_source = "KUMA_CONTROL_PLANE_CA_CERT" if settings.ca_cert else ca_file
+    known_by = trust.trust_of(settings, environ)
     binary = envoy.find_envoy(settings.binary_path)
     version = envoy.read_version(binary)
     if not version.is_compatible:
         _log.info("Envoy %s is not of the release that this agent is made for", version.number)
-    listener = _readiness_listener(settings, environ)
+    listener = readiness_listener(settings, environ)
     resources.callback(listener.close)
     redirect = settings.transparent_proxy or bool(settings.transparent_proxy_config)
     redirected = _redirection(settings) if redirect else None
@@ -79,7 +79,7 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         definition=brought.to_json() if brought else "",
         token=token,
         token_path=os.path.abspath(token_path) if token_path else "",
-        ca=ca,
+        ca=known_by.ca,
         workdir=folder,
         readiness_port=int(listener.getsockname()[1]),
         envoy=version,
@@ -93,11 +93,10 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
     api = settings.cp_api_address or _local_api(settings.cp_address)
     control_plane = ControlPlane(
         url=settings.cp_address.rstrip("/"),
-        tls=credentials.tls_context(ca, settings.skip_verify, ca_source),
+        trust=known_by,
         api_url=api.rstrip("/"),
         retry_backoff=settings.retry_backoff,
         retry_limit=settings.retry_max_duration,
-        ca_source=ca_source,
     )
     return Prepared(
         settings=settings,
@@ -194,15 +193,6 @@ def _token_path(settings: conf.Settings, folder: str, name: str) -> str:
     return settings.token_file
 
 
-def _ca_file(settings: conf.Settings, environ: Mapping[str, str]) -> str:
-    """The CA file: the given one, or the certificate that a control plane on this machine made itself."""
-    if settings.ca_cert_file or settings.skip_verify:
-        return settings.ca_cert_file
-    own = OWN_CERTIFICATE.replace("~", environ.get("HOME", ""), 1)
-    local = host.is_loopback(urlsplit(settings.cp_address).hostname or "")
-    return own if local and os.path.isfile(own) else ""
-
-
 def _local_api(cp_address: str) -> str:
     """The REST API of a control plane on this machine, which trusts its neighbours by default; elsewhere none."""
     name = urlsplit(cp_address).hostname or ""
@@ -217,14 +207,21 @@ def _redirection(settings: conf.Settings) -> dict[str, object]:
     )
 
 
-def _readiness_listener(settings: conf.Settings, environ: Mapping[str, str]) -> socket.socket:
+def readiness_listener(settings: conf.Settings, environ: Mapping[str, str]) -> socket.socket:
+    """Where readiness is reported: on the chosen port, else on Kuma's, else on a free one, unless a kubelet asks there.
+
+    AgentError where the port is taken.
+    """
     # In a pod the kubelet asks from outside; elsewhere only Envoy's own listener does.
     address = "0.0.0.0" if environ.get("POD_NAME") else "127.0.0.1"
-    free = bool(settings.service) and "readiness_port" not in settings.given
-    port = 0 if free else settings.readiness_port
+    is_chosen = "readiness_port" in settings.given
+    port = 0 if settings.service and not is_chosen else settings.readiness_port
     try:
         return readiness.bind_reporter(address, port)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE and not is_chosen and not environ.get("POD_NAME"):
+            _log.info("port %d is taken, so readiness is reported on a free one; KUMA_READINESS_PORT chooses one", port)
+            return readiness.bind_reporter(address, 0)
         raise AgentError(
             f"could not report readiness on {address}:{port}: {error.strerror}. Choose another port with "
             "KUMA_READINESS_PORT"
