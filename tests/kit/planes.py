@@ -134,7 +134,7 @@ class Plane:
             "TrafficPermission": "traffic-permissions",
             "MeshRetry": "meshretries",
         }
-        plural = odd.get(kind) or kind.lower() + ("es" if kind.endswith(("h", "S")) else "s")
+        plural = odd.get(kind) or kind.lower() + ("es" if kind.endswith(("h", "S", "s")) else "s")
         owner = f"/meshes/{document['mesh']}" if document.get("mesh") else ""
         return f"{owner}/{plural}/{urllib.parse.quote(document['name'])}"
 
