@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import stat
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -66,9 +67,11 @@ class Sink:
 
 
 @contextlib.asynccontextmanager
-async def streaming(path: Path) -> AsyncIterator[tuple[access_log.AccessLogStreamer, int]]:
+async def streaming(
+    path: Path, now: Callable[[], float] = time.monotonic
+) -> AsyncIterator[tuple[access_log.AccessLogStreamer, int]]:
     """A streamer at work, and the end of the FIFO where Envoy writes."""
-    streamer = access_log.AccessLogStreamer()
+    streamer = access_log.AccessLogStreamer(now)
     working = asyncio.ensure_future(streamer.run(str(path)))
     await asyncio.sleep(0)  # one step: the FIFO is there
     envoy = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
@@ -189,6 +192,46 @@ def test_what_a_receiver_cannot_take_is_counted_and_said_once_a_period(
         "1 access log lines for 192.0.2.1:1 were dropped",
         "3 access log lines for 192.0.2.1:1 were dropped",
     ]
+
+
+async def test_receivers_that_no_policy_names_any_more_are_let_go(fifo: Path) -> None:
+    now = 0.0
+    old, used, new = Sink(), Sink(), Sink()
+    for each in (old, used, new):
+        await each.listen()
+    async with streaming(fifo, lambda: now) as (streamer, envoy):
+
+        async def say(sink: Sink) -> None:
+            os.write(envoy, b"127.0.0.1:%d;line\n" % sink.port)
+            assert await sink.next(1) == [b"line\n"]
+
+        await say(old)
+        await say(used)
+        (dropped,) = (each for each in streamer.receivers if each.address.endswith(f":{old.port}"))
+        now = access_log.FORGET_AFTER
+        await say(used)
+        now += 1
+        await say(new)
+        assert {each.address for each in streamer.receivers} == {f"127.0.0.1:{each.port}" for each in (used, new)}
+        await turns_until(lambda: not dropped.is_connected)
+        await say(old)
+    assert (old.connections, used.connections) == (2, 1)
+    for each in (old, used, new):
+        await each.vanish()
+
+
+async def test_lines_for_a_receiver_that_never_came_are_given_up(
+    fifo: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("kuma-dp"), "propagate", True)
+    now = 0.0
+    async with streaming(fifo, lambda: now) as (streamer, envoy):
+        os.write(envoy, b"nowhere;1\nnowhere;2\n")
+        await receiver_of(streamer)
+        now = access_log.FORGET_AFTER + 1
+        os.write(envoy, b"elsewhere;1\n")
+        await turns_until(lambda: [each.address for each in streamer.receivers] == ["elsewhere"])
+    assert "2 access log lines for nowhere are given up" in caplog.messages
 
 
 async def receiver_of(streamer: access_log.AccessLogStreamer) -> access_log.Receiver:

@@ -9,12 +9,16 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable
 
 from kuma.apps.dataplane import log
 
 BACKLOG = 2 * 1024 * 1024
 """Bytes that wait for one receiver."""
+
+FORGET_AFTER = 3600.0
+"""Seconds after which a receiver that no line came for is let go, with what it did not take, for the sake of another."""
 
 _DIAL_SECONDS = 5.0
 _SEND_SECONDS = 10.0
@@ -58,6 +62,7 @@ class Receiver:
         self.sent = 0
         self.dropped = 0
         self.is_connected = False
+        self.last_line = now()
         self._now = now
         self._waiting: list[bytes] = []
         self._size = 0
@@ -67,6 +72,7 @@ class Receiver:
 
     def put(self, payload: bytes) -> None:
         """Takes a line to send, or drops it where too much waits already."""
+        self.last_line = self._now()
         if self._size + len(payload) > BACKLOG:
             self.dropped += 1
             self._report_drops()
@@ -74,6 +80,12 @@ class Receiver:
         self._waiting.append(payload)
         self._size += len(payload)
         self._arrived.set()
+
+    def give_up(self) -> None:
+        """Drops what still waits."""
+        if self._waiting:
+            _log.warning("%d access log lines for %s are given up", len(self._waiting), self.address)
+        self._waiting.clear()
 
     async def run(self) -> None:
         """Connects, sends, and connects again, until it is cancelled. Pauses double while nothing gets through."""
@@ -159,8 +171,11 @@ async def _discard(reader: asyncio.StreamReader) -> None:
 class AccessLogStreamer:
     """Reads the FIFO and hands each line to its receiver."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` is a steady clock of seconds."""
+        self._now = now
         self._receivers: dict[str, Receiver] = {}
+        self._senders: dict[str, asyncio.Task[None]] = {}
         self._rest = b""
         self._has_complained = False
 
@@ -213,6 +228,15 @@ class AccessLogStreamer:
     def _receiver_at(self, address: str, senders: asyncio.TaskGroup) -> Receiver:
         receiver = self._receivers.get(address)
         if receiver is None:
-            receiver = self._receivers[address] = Receiver(address, asyncio.get_running_loop().time)
-            senders.create_task(receiver.run())
+            self._forget_silent()
+            receiver = self._receivers[address] = Receiver(address, self._now)
+            self._senders[address] = senders.create_task(receiver.run())
         return receiver
+
+    def _forget_silent(self) -> None:
+        """Lets go of receivers that a policy no longer names: lines would come for them."""
+        for each in self.receivers:
+            if self._now() - each.last_line > FORGET_AFTER:
+                del self._receivers[each.address]
+                each.give_up()
+                self._senders.pop(each.address).cancel()

@@ -1,11 +1,14 @@
 """Where applications are asked for metrics, from where, and how long that may take."""
 
 import asyncio
+import logging
 
 import pytest
 
 from kuma.apps.dataplane.envoy import Admin
+from kuma.apps.dataplane.metrics.config import Application, Metrics
 from kuma.apps.dataplane.metrics.scraping import DEFAULT_SECONDS, Scraper, Target, seconds_for
+from kuma.apps.dataplane.metrics.source import Source
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,17 @@ async def test_under_a_transparent_proxy_the_address_says_who_asks(is_redirected
 @pytest.mark.parametrize(("address", "port"), [("127.0.0.1", 70_000), ("a" * 70, 80), ("\n", 80), ("", 0)])
 async def test_an_address_that_is_none_costs_one_application(address: str, port: int) -> None:
     assert await Scraper(Admin(), False).scrape("", [Target("a", address, port, "/")], {}, 10) == (None, [])
+
+
+async def test_the_trouble_of_an_application_that_is_gone_is_forgotten(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("kuma-dp"), "propagate", True)
+    source = Source(Scraper(Admin(), False), "127.0.0.1", [])
+    broken = Metrics(applications=(Application(port=0, name="broken"), Application(port=0, name="stays")))
+    fewer = Metrics(applications=(Application(port=0, name="stays"),))
+    for wanted in (broken, broken, fewer, broken):
+        source.configure(wanted)
+        await source.scrape({}, 10)
+    said = [name for each in caplog.messages for name in ("envoy", "broken", "stays") if f"metrics of {name}" in each]
+    assert said == ["envoy", "broken", "stays", "broken"]

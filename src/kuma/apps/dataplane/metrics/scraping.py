@@ -37,6 +37,11 @@ class Target:
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{host}:{self.port}/{self.path.lstrip('/')}"
 
+    @property
+    def called(self) -> str:
+        """What the log calls it."""
+        return f"{self.name or 'application'} at {self.url}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
@@ -63,6 +68,11 @@ class Scraper:
         envoy, *others = await asyncio.gather(*asked)
         return envoy, [each for each in others if each is not None]
 
+    def forget(self, targets: Iterable[Target]) -> None:
+        """Nobody asks for these any more: what was wrong with them is no longer remembered."""
+        for each in targets:
+            self._troubles.pop(each.called, None)
+
     async def _ask_envoy(self, query: str, seconds: float) -> Scraped | None:
         try:
             answer = await self._admin.stats(query, seconds)
@@ -73,13 +83,12 @@ class Scraper:
 
     async def _ask(self, target: Target, headers: Mapping[str, str], seconds: float) -> Scraped | None:
         source = _REDIRECTED[6 if ":" in target.address else 4] if self._is_redirected else ""
-        name = f"{target.name or 'application'} at {target.url}"
         try:
             answer = await http_client.send_request("GET", target.url, headers=headers, source=source, timeout=seconds)
         except (OSError, ValueError, OverflowError) as error:
-            self._note(name, error)
+            self._note(target.called, error)
             return None
-        return self._judged(name, answer)
+        return self._judged(target.called, answer)
 
     def _judged(self, name: str, answer: http_client.Answer) -> Scraped | None:
         if answer.status != 200:

@@ -23,6 +23,7 @@ class Source:
         self._address = address
         self._own = own
         self._wanted: Metrics | None = None
+        self._targets: tuple[Target, ...] = ()
 
     @property
     def is_configured(self) -> bool:
@@ -31,7 +32,13 @@ class Source:
 
     def configure(self, wanted: "Metrics | None") -> None:
         """Follows a MeshMetric from now on; None: none applies."""
+        before = self._targets
         self._wanted = wanted
+        self._targets = tuple(
+            Target(each.name or "", each.address or self._address, each.port, each.path)
+            for each in (wanted.applications if wanted else None) or ()
+        )
+        self.scraper.forget(set(before) - set(self._targets))
 
     async def scrape(self, headers: Mapping[str, str], seconds: float) -> "Texts":
         """What is there to assemble. `headers` go to the applications."""
@@ -40,12 +47,8 @@ class Source:
 
         wanted = self._wanted or Metrics()
         sidecar = wanted.chosen_sidecar
-        targets = [
-            Target(each.name or "", each.address or self._address, each.port, each.path)
-            for each in wanted.applications or ()
-        ]
         query = _QUERY if sidecar.include_unused else f"{_QUERY}&usedonly="
-        envoy, others = await self.scraper.scrape(query, targets, headers, seconds)
+        envoy, others = await self.scraper.scrape(query, self._targets, headers, seconds)
         return Texts(
             envoy=envoy.body.decode(errors="replace") if envoy else "",
             others=[each.body.decode(errors="replace") for each in others] + [text() for text in self._own],
