@@ -5,8 +5,9 @@ except for two: keys are ECDSA P-256 unless a size in RSA bits is asked for, and
 RFC 5280 (4.1.2.2) wants them positive and libraries refuse the 0 that Kuma writes.
 """
 
+import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -156,8 +157,22 @@ def _key_identifier(issuer: x509.Certificate, key: keys.PrivateKey) -> x509.Auth
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Whether a certificate vouches for itself."""
+    return _is_issued(certificate, certificate)
+
+
+def is_vouched_for(authority: Authority, roots: Iterable[str]) -> bool:
+    """Whether somebody who trusts these PEM texts trusts what an authority signs. A text that cannot be read is none."""
+    trusted: list[x509.Certificate] = []
+    for text in roots:
+        with contextlib.suppress(ValueError):
+            trusted.extend(_parse_chain(text.encode()))
+    chain = _parse_chain(authority.bundle_pem)
+    return any(each == root or _is_issued(each, root) for each in chain for root in trusted)
+
+
+def _is_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(certificate)
+        certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, exceptions.InvalidSignature):
         return False
     return True

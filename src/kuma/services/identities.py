@@ -11,13 +11,14 @@ import heapq
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from kuma.base import errors
 from kuma.mesh import spiffe_ids
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
-from kuma.resources.kinds import secret
+from kuma.resources.kinds import meshidentity, secret
 from kuma.security import authorities, certificates, tokens, workloads
 from kuma.services import cas, identity_cas
 from kuma.store import protocol
@@ -73,14 +74,23 @@ class _Held:
 
 
 class Identities:
-    """All identities of this control plane. `clock` tells wall time; `retry` see `RETRY`."""
+    """All identities of this control plane. `clock` tells wall time; `retry` see `RETRY`.
 
-    def __init__(self, store: protocol.Store, clock: tokens.Clock, retry: timedelta = RETRY) -> None:
+    `trusted_first`: how long a new authority of a MeshIdentity is trusted before it is used.
+    """
+
+    def __init__(
+        self,
+        store: protocol.Store,
+        clock: tokens.Clock,
+        retry: timedelta = RETRY,
+        trusted_first: timedelta = identity_cas.TRUSTED_FIRST,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._retry = retry
         self._cas = cas.MeshAuthorities(store)
-        self._identity_cas = identity_cas.IdentityAuthorities(store)
+        self._identity_cas = identity_cas.IdentityAuthorities(store, trusted_first)
         self._held: dict[Slot, _Held] = {}
         self._due: list[tuple[datetime, Slot]] = []
         self._dates: dict[Slot, datetime] = {}
@@ -111,14 +121,18 @@ class Identities:
     ) -> Identity:
         """The proxy's identity by the MeshIdentity that selects it; `trusts` are the KRIs of the mesh's MeshTrusts.
 
-        The same object as long as `current` gives the same. Unavailable where the CA cannot be used or the proxy has no
-        SPIFFE ID.
+        The same object as long as `current` gives the same; a CA that was replaced counts until the new one is trusted.
+        Unavailable where the CA cannot be used or the proxy has no SPIFFE ID.
         """
         spiffe_id = chosen.spiffe_id(dataplane.meta.labels)
         if spiffe_id is None:
             raise errors.Unavailable(f"{chosen.kri} makes no SPIFFE ID for {dataplane.meta.name}")
-        issuer = await self._identity_cas.of(chosen.resource)
-        return self._issued((dataplane.key, True), issuer, (spiffe_id,), trusts)
+        issuer, again = await self._identity_cas.issuing(chosen, self._clock())
+        slot = dataplane.key, True
+        found = self._issued(slot, issuer, (spiffe_id,), trusts)
+        if again is not None:
+            self._schedule(min(again, found.renew_at), slot)
+        return found
 
     def _issued(
         self, slot: Slot, issuer: cas.MeshAuthority, uris: tuple[str, ...], supported: tuple[str, ...]
@@ -140,11 +154,6 @@ class Identities:
         issuer = await self._cas.of(mesh)
         return issuer.authority.bundle_pem if issuer else None
 
-    def held(self, key: res.Key) -> Identity | None:
-        """The last identity of a Dataplane, without renewing it: for insights."""
-        found = self._held.get((key, True)) or self._held.get((key, False))
-        return found.identity if found else None
-
     def forget(self, key: res.Key) -> None:
         """Lets go of the identities of a Dataplane that is gone."""
         for is_identity in (False, True):
@@ -163,7 +172,6 @@ class Identities:
         for slot in [each for each in self._held if each[0].mesh == mesh]:
             self._forget(slot)
         self._cas.forget(mesh)
-        self._identity_cas.forget(mesh)
 
     def next_renewal(self) -> datetime | None:
         """When the next certificate is due for renewal; None where there is none."""
@@ -217,20 +225,26 @@ class Identities:
     async def _follow_secrets(self, changes: AsyncIterator[protocol.Change], on_due: Callable[[res.Key], None]) -> None:
         """A Mesh or Dataplane that changes is compiled anyway; the Secret behind a CA is known here alone.
 
-        The keys of a Mesh that is gone do not stay in memory.
+        The keys of a Mesh or MeshIdentity that is gone do not stay in memory.
         """
         while True:
             try:
                 async for change in changes:
                     if change.resource.kind is secret.KIND:
                         self._tell_users_of(change.resource.key, on_due)
-                    elif change.resource.kind is meshes.KIND and change.op is protocol.Op.DELETED:
-                        self.forget_mesh(change.resource.meta.name)
+                    elif change.op is protocol.Op.DELETED:
+                        self._let_go(change.resource)
                 return  # the store was closed
             except errors.Conflict:
                 changes = self._store.watch()
                 for key, _ in list(self._held):  # too far behind to say which CA changed: ask for all
                     on_due(key)
+
+    def _let_go(self, gone: res.Resource[Any]) -> None:
+        if gone.kind is meshes.KIND:
+            self.forget_mesh(gone.meta.name)
+        elif gone.kind is meshidentity.KIND:
+            self._identity_cas.forget(gone.key)
 
     def _tell_users_of(self, changed: res.Key, on_due: Callable[[res.Key], None]) -> None:
         for key, _ in [each for each, held in self._held.items() if changed in held.issuer.secrets]:

@@ -25,8 +25,6 @@ from kuma.security import authorities
 from kuma.services import identity_cas
 from kuma.store import protocol
 
-INTERVAL = timedelta(seconds=5)
-
 _KINDS = frozenset(each.name for each in (mesh.KIND, meshidentity.KIND, meshtrust.KIND, secret.KIND))
 _GATHER = 0.01
 """Seconds for which changes are gathered."""
@@ -56,7 +54,7 @@ class IdentityLoop:
         store: protocol.Store,
         zone: str,
         clock: Callable[[], datetime],
-        interval: timedelta = INTERVAL,
+        interval: timedelta = identity_cas.TRUSTED_FIRST,
     ) -> None:
         self._store = store
         self._zone = zone
@@ -83,6 +81,8 @@ class IdentityLoop:
             async for change in changes:
                 if change.resource.kind.name in _KINDS:
                     self._due.set()
+                if change.resource.kind is meshidentity.KIND and change.op is protocol.Op.DELETED:
+                    self._cas.forget(change.resource.key)
         except errors.Conflict:
             return True
         return False

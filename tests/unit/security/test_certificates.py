@@ -177,6 +177,21 @@ NO_CERT_SIGN = "key usage extension 'keyCertSign' must be set (see X509-SVID: 4.
 KEY_AGREEMENT = "key usage extension 'keyAgreement' must NOT be set (see X509-SVID: Appendix A. X.509 Field Reference)"
 
 
+def test_who_vouches_for_an_authority():
+    root, stranger = _authority(), _authority()
+    between, chain = _intermediate(root)
+    signing = authorities.load(chain, keys.to_pem(between))
+    pem, strange = root.bundle_pem.decode(), stranger.bundle_pem.decode()
+    for authority in (root, signing):
+        assert authorities.is_vouched_for(authority, [pem])
+        assert authorities.is_vouched_for(authority, [strange, "no PEM", f"{strange}\n{pem}"])
+        assert not authorities.is_vouched_for(authority, [strange])
+        assert not authorities.is_vouched_for(authority, [])
+    own = signing.certificate.public_bytes(PEM).decode()
+    assert authorities.is_vouched_for(signing, [own])
+    assert not authorities.is_vouched_for(root, [own])
+
+
 def _provided(constraints: bool | None, usage: x509.KeyUsage | None) -> keys.KeyPair:
     key = keys.new_ecdsa()
     name = x509.Name.from_rfc4514_string("CN=ca")

@@ -14,7 +14,7 @@ from kuma.resources import codec, conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
-from kuma.resources.kinds import meshidentity, secret
+from kuma.resources.kinds import meshidentity, meshtrust, secret
 from kuma.security import authorities, keys
 from kuma.services import cas, identities, identity_cas
 from kuma.store import memory
@@ -79,7 +79,6 @@ async def test_an_identity_is_issued_once(world: World):
     assert "PRIVATE" not in repr(found)
     world.now += RENEWAL - timedelta(seconds=1)
     assert await world.current(_proxy()) is found
-    assert world.identities.held(_proxy().key) is found
 
 
 async def test_two_proxies_trust_each_other(world: World):
@@ -145,7 +144,6 @@ async def test_no_mtls_no_identity(world: World):
     world.mesh = _mesh(on=False)
     assert await world.identities.current(world.mesh, _proxy()) is None
     assert await world.identities.trust(world.mesh) is None
-    assert world.identities.held(_proxy().key) is None
     assert world.identities.next_renewal() is None
 
 
@@ -165,7 +163,7 @@ async def test_a_broken_ca_stops_new_certificates_alone(world: World):
     await world.store.delete(key)
     with pytest.raises(errors.Unavailable):
         await world.current(_proxy())
-    assert world.identities.held(_proxy().key) is before
+    assert world.identities.next_renewal() == before.renew_at
 
 
 async def test_next_renewal_is_the_earliest_of_those_that_are_left(world: World):
@@ -186,7 +184,7 @@ async def test_a_forgotten_proxy_is_met_anew(world: World):
     assert after.cert_pem != before.cert_pem
     assert after.regenerations == 1
     world.identities.forget_mesh("shop")
-    assert world.identities.held(_proxy().key) is None
+    assert world.identities.next_renewal() is None
 
 
 async def test_proxies_that_come_and_go_leave_no_dates_behind(world: World):
@@ -290,7 +288,7 @@ async def test_what_belongs_to_a_mesh_goes_with_it(world: World):
     for _ in range(10):
         await asyncio.sleep(0)
     running.cancel()
-    assert world.identities.held(_proxy().key) is None
+    assert world.identities.next_renewal() is None
 
 
 async def _identity(world: World, expiry: str = "24h") -> spiffe_ids.Identity:
@@ -324,14 +322,69 @@ async def test_an_identity_of_a_workload_is_its_only_name(world: World) -> None:
     assert found.expires == START + timedelta(hours=2)
     assert await world.identities.by_identity(chosen, proxy, ("kri_mtrust_shop___i_",)) is found
     assert await world.current(proxy) is by_mesh, "both are kept"
-    assert world.identities.held(proxy.key) is found
     more = await world.identities.by_identity(chosen, proxy, ("a", "b"))
     assert (more.cert_pem, more.supported_backends) == (found.cert_pem, ("a", "b"))
     world.now += timedelta(hours=2) * 4 / 5
     renewed = await world.identities.by_identity(chosen, proxy, ("a", "b"))
     assert (renewed.regenerations, renewed.cert_pem == found.cert_pem) == (2, False)
     world.identities.forget_identity(proxy.key)
-    assert world.identities.held(proxy.key) is by_mesh
+    assert world.identities.next_renewal() == by_mesh.renew_at
+
+
+async def _replace_authority(world: World) -> authorities.Authority:
+    pair = authorities.new_mesh_root("shop.east.mesh.local", world.now)
+    for name, pem in (("i-root-ca", pair.cert_pem), ("i-private-key", pair.key_pem)):
+        held = await world.store.get(res.Key("Secret", "shop", name))
+        await world.store.update(dataclasses.replace(held, spec=secret.Secret(data=pem)))
+    return authorities.load(pair.cert_pem, pair.key_pem)
+
+
+async def _trust(world: World, authority: authorities.Authority, domain: str = "shop.east.mesh.local") -> datetime:
+    """When a MeshTrust that vouches for an authority was written."""
+    bundle = meshtrust.CaBundle("Pem", meshtrust.Pem(authority.bundle_pem.decode()))
+    spec = meshtrust.MeshTrust(trust_domain=domain, ca_bundles=(bundle,))
+    written = await world.store.create(res.Resource(meshtrust.KIND, res.Meta("shop", domain), spec))
+    return written.meta.modification_time
+
+
+async def test_a_new_authority_is_trusted_before_it_is_used(world: World) -> None:
+    chosen = await _identity(world)
+    web, late = (_proxy(name, labels={"kuma.io/workload": "web"}) for name in ("web-1", "web-2"))
+    before = await world.identities.by_identity(chosen, web, ())
+    authority = await _replace_authority(world)
+    assert await world.identities.by_identity(chosen, web, ()) is before
+    await _trust(world, authority, domain="elsewhere")
+    assert await world.identities.by_identity(chosen, web, ()) is before, "another trust domain"
+    assert world.identities.next_renewal() == before.renew_at
+    written = await _trust(world, authority)
+    assert await world.identities.by_identity(chosen, web, ()) is before
+    assert world.identities.next_renewal() == written + identity_cas.TRUSTED_FIRST
+    joined = await world.identities.by_identity(chosen, late, ())
+    assert joined.ca_pem == before.ca_pem, "who joins has what all trust"
+    world.now = written + identity_cas.TRUSTED_FIRST
+    for proxy in (web, late):
+        found = await world.identities.by_identity(chosen, proxy, ())
+        assert (found.ca_pem, found.regenerations) == (authority.bundle_pem, 2)
+    assert world.identities.next_renewal() == world.now + RENEWAL
+
+
+async def test_an_authority_that_ended_waits_for_nobody(world: World) -> None:
+    chosen = await _identity(world)
+    web = _proxy(labels={"kuma.io/workload": "web"})
+    await world.identities.by_identity(chosen, web, ())
+    authority = await _replace_authority(world)
+    world.now += authorities.ROOT_LIFETIME
+    assert (await world.identities.by_identity(chosen, web, ())).ca_pem == authority.bundle_pem
+
+
+async def test_an_identity_that_is_written_again_begins_anew(world: World, told: Told) -> None:
+    chosen = await _identity(world)
+    web = _proxy(labels={"kuma.io/workload": "web"})
+    before = await world.identities.by_identity(chosen, web, ())
+    await world.store.delete(chosen.resource.key)
+    assert await told.names(2) == ["web-1", "web-1"], "its Secrets went with it"
+    after = await world.identities.by_identity(await _identity(world), web, ())
+    assert after.ca_pem != before.ca_pem
 
 
 async def test_an_authority_that_is_gone_is_told_of(world: World) -> None:

@@ -246,7 +246,7 @@ async def test_an_authority_is_read_from_wherever_it_is(world: World, tmp_path: 
     await world.bundled(ca=await _sources(world.store, tmp_path, form, pair), insecureAllowSelfSigned=True)
     identity = await world.store.get(res.Key("MeshIdentity", "m", "i"))
     environ = {"CERTIFICATE": pair.cert_pem.decode(), "KEY": pair.key_pem.decode()}
-    authority = await identity_cas.IdentityAuthorities(world.store, environ).of(identity)
+    authority = await identity_cas.IdentityAuthorities(world.store, environ=environ).of(identity)
     assert authority.authority.bundle_pem == pair.cert_pem
     assert (authority.backend, authority.lifetime) == ("kri_mid_m___i_", timedelta(hours=24))
     assert len(authority.secrets) == (2 if form == "Secret" else 0)
