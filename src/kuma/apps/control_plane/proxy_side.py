@@ -69,7 +69,8 @@ class ProxySide:
         self._role = manager.role
         self._idle_timeout = settings.metrics.dataplane.idle_timeout * _SECONDS
         self._is_shared = is_shared
-        self._identities = identities.Identities(self._store, clock)
+        self._trusted_first = timedelta(microseconds=settings.core_resources.status.mesh_identity_interval / 1000)
+        self._identities = identities.Identities(self._store, clock, trusted_first=self._trusted_first)
         shaping = [*policies.policies(), *legacy_policies.policies()]
         spire = settings.runtime.universal.spire.socket_path
         compiler = compile.Compiler(shaping, spire_socket=spire)
@@ -127,8 +128,7 @@ class ProxySide:
         """What one of the control planes on a store does."""
         age = timedelta(microseconds=self._settings.runtime.universal.dataplane_cleanup_age / 1000)
         gone = cleanup.Cleanup(self._store, self._clock, age, lambda: self._metrics.loop("dp_gc"))
-        interval = timedelta(microseconds=self._settings.core_resources.status.mesh_identity_interval / 1000)
-        known = mesh_identities.IdentityLoop(self._store, self._role.zone, self._clock, interval)
+        known = mesh_identities.IdentityLoop(self._store, self._role.zone, self._clock, self._trusted_first)
         if not self._is_shared:
             return gone.run, known.run
         dead = survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout, self._finalizing)
