@@ -115,7 +115,7 @@ def _of_call(
 
 
 def _best(candidates: Iterable[tuple[AnyResource, Sequence[Sequence[Tags]]]]) -> list[AnyResource]:
-    """The most specific policy, the newest on equality, of those with something that matches on each side."""
+    """The most specific policy, the newest on equality, else the first, of those with something that matches on each side."""
     best: tuple[selectors.Rank, Any] | None = None
     found: list[AnyResource] = []
     for policy, sides in candidates:
@@ -125,7 +125,7 @@ def _best(candidates: Iterable[tuple[AnyResource, Sequence[Sequence[Tags]]]]) ->
         for side in sides:
             total = total.plus(max(selectors.rank(each) for each in side))
         merit = (total, policy.meta.creation_time)
-        if best is None or merit >= best:
+        if best is None or merit > best:
             best, found = merit, [policy]
     return found
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kuma.base import labels
 from kuma.resources import resource as res
 from kuma.resources import selectors
 from kuma.resources.kinds import dataplane, meshgateway
@@ -51,9 +52,14 @@ class Places:
     is_builtin: bool = False
     gateway: AnyResource | None = None
 
+    @property
+    def zoned(self) -> res.Meta:
+        """Whose zone policies are held to: that of the MeshGateway where it serves one, as in Kuma."""
+        return self.proxy if self.gateway is None else self.gateway.meta
+
 
 def places_of(subject: Proxy, gateways: Iterable[AnyResource]) -> Places:
-    """The places of a proxy, given the MeshGateways of its mesh."""
+    """The places of a proxy, given the MeshGateways of its mesh. Inbounds that are to be ignored are none."""
     networking = subject.spec.networking
     if networking is None:
         return Places(subject.meta, ())
@@ -62,6 +68,7 @@ def places_of(subject: Proxy, gateways: Iterable[AnyResource]) -> Places:
     found = [
         Place(Sort.INBOUND, each.tags, each.address or networking.address, each.port, each.section)
         for each in networking.inbound
+        if each.state is not dataplane.InboundState.IGNORED
     ]
     found += [
         Place(Sort.ZONE_PROXY, {}, each.address or networking.address, each.port, each.section)
@@ -98,13 +105,18 @@ def _listeners(address: str, own: Tags, gateway: res.Resource[meshgateway.MeshGa
 
 
 def gateway_of(subject: Proxy, gateways: Iterable[AnyResource]) -> AnyResource | None:
-    """The MeshGateway that a builtin gateway serves: the most specific selector, then the newest; None without one."""
+    """The MeshGateway that a builtin gateway serves; None without one.
+
+    Of those that are not of another zone, the one with the most specific selector, then the newest.
+    """
     networking = subject.spec.networking
     if networking is None or networking.gateway is None or not subject.spec.is_builtin_gateway:
         return None
     best: tuple[selectors.Rank, Any] | None = None
     found: AnyResource | None = None
-    for gateway in gateways:
+    for gateway in sorted(gateways, key=lambda each: each.meta.name):
+        if _is_elsewhere(gateway.meta, subject.meta):
+            continue
         fitting = [
             selectors.rank(each.match)
             for each in gateway.spec.selectors
@@ -115,3 +127,10 @@ def gateway_of(subject: Proxy, gateways: Iterable[AnyResource]) -> AnyResource |
             if best is None or merit > best:
                 best, found = merit, gateway
     return found
+
+
+def _is_elsewhere(gateway: res.Meta, proxy: res.Meta) -> bool:
+    """Whether a MeshGateway was written for another zone than the proxy's; nobody's zone is another one."""
+    own, its = proxy.labels.get(labels.ZONE), gateway.labels.get(labels.ZONE)
+    is_zoned = gateway.labels.get(labels.ORIGIN, labels.ORIGIN_GLOBAL) != labels.ORIGIN_GLOBAL
+    return is_zoned and None not in (own, its) and own != its

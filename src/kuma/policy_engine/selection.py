@@ -19,12 +19,12 @@ Selected = tuple[int, ...]
 
 def selected(policy: AnyResource, subject: places.Places, around: surroundings.Surroundings) -> Selected:
     """The places of a proxy that a targetRef policy is about."""
-    if not is_in_reach(policy.meta, subject.proxy):
+    if not is_in_reach(policy.meta, subject):
         return ()
     target = policy.spec.target_ref or targetref.MESH
     if target.kind == "MeshHTTPRoute":
         route = around.route_named(target.name)
-        if route is None or not is_in_reach(route.meta, subject.proxy):
+        if route is None or not is_in_reach(route.meta, subject):
             return ()
         return _targeted(route.meta, route.spec.target_ref or targetref.MESH, subject)
     return _targeted(policy.meta, target, subject)
@@ -45,10 +45,7 @@ def _targeted(author: res.Meta, target: targetref.TargetRef, subject: places.Pla
     if kind == "Dataplane":
         if subject.is_builtin or not selects_dataplane(author, target, subject.proxy):
             return ()
-        section = target.section_name
-        return tuple(
-            index for index, each in enumerate(subject.all) if not section or section in (each.section, str(each.port))
-        )
+        return tuple(index for index, each in enumerate(subject.all) if _is_section(target.section_name, each))
     if kind == "MeshGateway":
         if subject.gateway is None or subject.gateway.meta.display_name != target.name:
             return ()
@@ -75,17 +72,23 @@ def _tagged(wanted: Mapping[str, str], subject: places.Places) -> Selected:
     )
 
 
-def is_in_reach(policy: res.Meta, dataplane: res.Meta) -> bool:
-    """Whether zone and namespace of a policy let it speak to a Dataplane."""
-    own, its = dataplane.labels, policy.labels
+def _is_section(section: str, place: places.Place) -> bool:
+    """Whether a section of a Dataplane is a place; a delegated gateway has no sections and is always meant."""
+    return not section or place.sort is places.Sort.DELEGATED or section in (place.section, str(place.port))
+
+
+def is_in_reach(policy: res.Meta, subject: places.Places) -> bool:
+    """Whether zone and namespace of a policy let it speak to a proxy; what is of a zone without a name is of any."""
+    zoned, its = subject.zoned.labels, policy.labels
     role = its.get(labels.POLICY_ROLE, "system")
     zone = its.get(labels.ZONE)
     if role != "producer" and its.get(labels.ORIGIN) == labels.ORIGIN_ZONE and zone:
-        is_of_zone = own.get(labels.ORIGIN) == labels.ORIGIN_ZONE
-        if is_of_zone and own.get(labels.ZONE) != zone:
+        is_of_zone = zoned.get(labels.ORIGIN) == labels.ORIGIN_ZONE
+        if is_of_zone and zoned.get(labels.ZONE, zone) != zone:
             return False
     if role in ("consumer", "workload-owner"):
-        return own.get(labels.NAMESPACE) == its.get(labels.NAMESPACE)
+        namespace = its.get(labels.NAMESPACE)
+        return namespace is not None and subject.proxy.labels.get(labels.NAMESPACE) == namespace
     return True
 
 
@@ -110,7 +113,9 @@ def selects_dataplane(policy: res.Meta, target: targetref.TargetRef, dataplane: 
             and own.get(labels.NAMESPACE, "") == (target.namespace or its.get(labels.NAMESPACE, ""))
             and own.get(labels.ZONE, "") == its.get(labels.ZONE, "")
         )
-    return is_subset(target.labels or {}, dataplane.labels)
+    if target.namespace and not target.labels:
+        return False
+    return (target.labels or {}).items() <= dataplane.labels.items()
 
 
 def is_subset(wanted: Mapping[str, str], tags: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """What the policies of the older generation say of one inbound or proxy.
 
 Source: Kuma's documentation, "General notes about Kuma policies": the most specific destination or selector wins, the
-newest on equality; a selector value `*` wants any value.
+newest on equality, of the same age the first by name; a selector value `*` wants any value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +43,6 @@ def _best(
         if not ranks:
             continue
         candidate = (max(ranks), each.meta.creation_time)
-        if best is None or candidate >= best[:2]:
+        if best is None or candidate > best[:2]:
             best = (*candidate, each)
     return best[2] if best else None

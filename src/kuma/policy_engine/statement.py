@@ -57,9 +57,9 @@ def statement_of(kind: kinds.Kind[Any], resource: AnyResource) -> Statement:
     assert traits is not None
     to = tuple(_entries(resource, spec.to)) if traits.has_to else ()
     clients = tuple(_entries(resource, spec.from_)) if traits.has_from else ()
-    inbound = clients if traits.from_as_rules else ()
-    if traits.has_rules:
-        inbound += tuple(_inbound_entries(resource))
+    inbound = tuple(_inbound_entries(resource)) if traits.has_rules else ()
+    if traits.from_as_rules and not inbound:
+        inbound = clients
     is_single = not (traits.has_to or traits.has_from or traits.has_rules)
     top = spec.target_ref or targetref.MESH
     return Statement(
@@ -104,7 +104,7 @@ def _traits(target: targetref.TargetRef) -> Iterator[Trait]:
     if target.kind == "Dataplane":
         if target.name:
             yield NAME, target.name
-        yield from (("label", *pair) for pair in (target.labels or {}).items() if pair[1] != "*")
+        yield from (("label", *pair) for pair in (target.labels or {}).items())
     elif target.kind == "MeshGateway":
         yield "gateway", target.name
     elif target.kind in subset_rules.TAGGED:

@@ -23,6 +23,9 @@ Numbered = tuple[rules.Subset, tuple[merge.Entry, ...]]
 LARGEST = 512
 """Rules that some entries may make, where they are not very many themselves: each is written into every inbound."""
 
+MOST_PARTS = 64
+"""Parts into which clients are divided to see which rules they fit; where more are needed, nothing is known."""
+
 TAGGED = ("Mesh", "MeshSubset", "MeshService", "MeshServiceSubset")
 """Kinds of targetRef that mean tags."""
 
@@ -147,25 +150,59 @@ def _is_exact(found: Sequence[rules.Subset], asked: Sequence[rules.Subset]) -> b
     if len(found) * len(asked) > 16 * LARGEST:
         return False
     for at, rule in enumerate(found):
-        for subset in asked:
-            if set(subset) <= set(rule) or any(_contradicts(tag, rule) for tag in subset):
-                continue
-            both = (*rule, *subset)
-            if not any(all(_follows(tag, both) for tag in earlier) for earlier in found[:at]):
-                return False
+        unknown = [each for each in asked if not set(each) <= set(rule) and not _are_apart(each, rule)]
+        earlier = [each for each in found[:at] if not _are_apart(each, rule)] if unknown else []
+        if not all(_are_taken((*rule, *each), earlier) for each in unknown):
+            return False
     return True
 
 
-def _contradicts(wanted: rules.Tag, rule: rules.Subset) -> bool:
-    """Whether no client of a rule carries a tag."""
-    return any(tag.key == wanted.key and (tag.value == wanted.value) is tag.negated for tag in rule)
+def _are_apart(one: rules.Subset, other: rules.Subset) -> bool:
+    """Whether no client is in both of two subsets."""
+    return any(_contradicts(tag, other) for tag in one)
+
+
+def _are_taken(clients: rules.Subset, earlier: Sequence[rules.Subset]) -> bool:
+    """Whether each of some clients fits one of the rules, maybe not all the same: they are parted by what is open."""
+    pending = [clients]
+    for _ in range(MOST_PARTS):
+        if not pending:
+            return True
+        known = pending.pop()
+        nearest: rules.Subset | None = None
+        for rule in earlier:
+            if _are_apart(rule, known):
+                continue
+            unknown = tuple(tag for tag in rule if not _follows(tag, known))
+            if nearest is None or len(unknown) < len(nearest):
+                nearest = unknown
+            if not unknown:
+                break
+        if nearest is None:
+            return False
+        if nearest:
+            tag = nearest[0]
+            pending += [(*known, tag), (*known, tag._replace(negated=not tag.negated))]
+    return False
+
+
+def _contradicts(wanted: rules.Tag, known: rules.Subset) -> bool:
+    """Whether none of those that carry what is known carry a tag or, where it is negated, all of them do."""
+    return any(_excludes(each, wanted) for each in known)
 
 
 def _follows(tag: rules.Tag, known: rules.Subset) -> bool:
     """Whether all that carry what is known carry a tag or, where it is negated, do not."""
-    return tag in known or (
-        tag.negated and any(each.key == tag.key and each.value != tag.value and not each.negated for each in known)
-    )
+    return _contradicts(tag._replace(negated=not tag.negated), known)
+
+
+def _excludes(known: rules.Tag, wanted: rules.Tag) -> bool:
+    """Whether one tag rules out another one: it says the opposite, or they are two values of one key."""
+    if known.key != wanted.key:
+        return False
+    if known.value == wanted.value:
+        return known.negated is not wanted.negated
+    return not known.negated and not wanted.negated
 
 
 def _last_wins(items: Sequence[Item]) -> list[Numbered]:

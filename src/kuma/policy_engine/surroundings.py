@@ -22,9 +22,6 @@ _SHORT = {
 }
 """Kinds of real resources that entries can be about, by the short name in their KRI."""
 
-_NO_PORT = 49151
-"""The port of services without one, by which Kubernetes' proxies without a Service are known."""
-
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
@@ -114,10 +111,10 @@ class Surroundings:
 
 
 def _service_tag(ref: targetref.TargetRef) -> tuple[Mapping[str, str], int] | None:
-    """What a `kuma.io/service` of Kubernetes, `<name>_<namespace>_svc_<port>`, means: labels and a port."""
+    """What a `kuma.io/service` of Kubernetes, `<name>_<namespace>_svc_<port>`, means: labels and a port, 0 for all."""
     parts = ref.name.split("_")
     if len(parts) == 3 and parts[2] == "svc":
-        port = _NO_PORT
+        port = 0
     elif len(parts) == 4 and parts[2] == "svc" and parts[3].isdecimal():
         port = int(parts[3])
     else:

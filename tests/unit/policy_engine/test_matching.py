@@ -87,6 +87,8 @@ def test_a_destination_has_the_rule_of_its_port_or_its_own_or_that_of_the_mesh()
         ({"labels": {"app": "x"}, "sectionName": "http"}, ["backend http"]),
         ({"name": "backend_ns_svc_80"}, ["spaced http"]),
         ({"name": "backend_ns_svc_81"}, []),
+        ({"name": "backend_ns_svc"}, ["spaced"]),
+        ({"name": "backend_ns_svc_80", "sectionName": "http"}, []),
         ({"name": "missing"}, []),
         ({"name": "backend", "namespace": "ns"}, []),
     ],
@@ -191,6 +193,14 @@ def test_rules_of_inbounds_stand_from_the_most_specific_to_those_for_all_which_a
     assert [each.name for each in found.base.policies] == ["old", "low", "high"]
     assert len(found.matched) == 4
     assert {each.name for each in found.origins} == {"low", "high", "old"}
+
+
+def test_rules_of_a_policy_take_the_place_of_its_from() -> None:
+    entry = [{"targetRef": MESH, "default": {"connectionTimeout": "6s"}}]
+    policy = policies.a_policy("MeshTimeout", "p", from_=entry, rules=[{"default": {"idleTimeout": "1s"}}])
+    found = policies.match([policy], policies.a_subject(WEB)).inbound("10.0.0.1", 8001)
+    assert [each.conf.connection_timeout for each in found.rules] == [None]
+    assert [each.merged.conf.idle_timeout for each in found.clients] == [None]
 
 
 def test_an_inbound_hears_only_the_policies_about_it() -> None:

@@ -1,5 +1,6 @@
 """Which proxies, and which of their places, a policy is about."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -47,6 +48,8 @@ def chosen(subject: Any, target: dict[str, Any], labels: dict[str, str] | None =
         ({"kind": "Dataplane", "name": "dp", "namespace": "n"}, ()),
         ({"kind": "Dataplane", "labels": {"app": "x"}}, (0, 1, 2)),
         ({"kind": "Dataplane", "labels": {"app": "y"}}, ()),
+        ({"kind": "Dataplane", "labels": {"app": "*"}}, ()),
+        ({"kind": "Dataplane", "namespace": "n"}, ()),
         ({"kind": "Dataplane", "sectionName": "in-1"}, (1,)),
         ({"kind": "Dataplane", "sectionName": "8002"}, (1,)),
         ({"kind": "Dataplane", "sectionName": "egress"}, (2,)),
@@ -88,6 +91,7 @@ def test_listeners_of_a_builtin_gateway(target: dict[str, Any], expected: tuple[
         ({"kind": "MeshService", "name": "edge"}, (0,)),
         ({"kind": "MeshService", "name": "web"}, ()),
         ({"kind": "Dataplane", "labels": {"app": "x"}}, (0,)),
+        ({"kind": "Dataplane", "sectionName": "http"}, (0,)),
         ({"kind": "MeshGateway", "name": "edge"}, ()),
     ],
 )
@@ -109,9 +113,11 @@ SPACE = {"k8s.kuma.io/namespace": "a"}
         (ZONE, {"kuma.io/origin": "zone"}, True),
         (ZONE, {"kuma.io/origin": "global"}, True),
         ({}, ZONE, True),
+        ({"kuma.io/origin": "zone"}, ZONE, True),
         ({"kuma.io/origin": "global"}, ZONE, True),
         (SPACE, {**SPACE, "kuma.io/policy-role": "consumer"}, True),
         ({}, {**SPACE, "kuma.io/policy-role": "consumer"}, False),
+        ({}, {"kuma.io/policy-role": "consumer"}, False),
         (SPACE, {"k8s.kuma.io/namespace": "b", "kuma.io/policy-role": "workload-owner"}, False),
         (SPACE, {"k8s.kuma.io/namespace": "b", "kuma.io/policy-role": "system"}, True),
     ],
@@ -128,3 +134,54 @@ def test_zone_and_namespace_bound_the_reach_of_a_policy(
 def test_a_name_means_the_dataplane_of_the_policys_own_zone(its: dict[str, str], is_about: bool) -> None:
     subject = policies.a_subject(WEB, labels=ZONE)
     assert chosen(subject, {"kind": "Dataplane", "name": "dp"}, its) == ((0,) if is_about else ())
+
+
+def test_an_inbound_that_is_to_be_ignored_is_no_place() -> None:
+    inbounds = [{"port": 8001, "state": "Ignored", "tags": WEB}, {"port": 8002, "tags": API}]
+    subject = policies.a_subject(inbound=inbounds)
+    found = places.places_of(subject.resource, ())
+    assert [each.port for each in found.all] == [8002]
+    assert chosen(subject, {"kind": "MeshService", "name": "web"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("gateway", "proxy", "serves"),
+    [
+        (ZONE, ZONE, True),
+        (ZONE, {**ZONE, "kuma.io/zone": "west"}, False),
+        (ZONE, {}, True),
+        ({"kuma.io/origin": "zone"}, ZONE, True),
+        ({"kuma.io/origin": "global"}, ZONE, True),
+        ({"kuma.io/origin": "global", "kuma.io/zone": "west"}, ZONE, True),
+        ({}, ZONE, True),
+    ],
+)
+def test_a_gateway_serves_no_meshgateway_of_another_zone(
+    gateway: dict[str, str], proxy: dict[str, str], serves: bool
+) -> None:
+    edge = dataclasses.replace(EDGE, meta=dataclasses.replace(EDGE.meta, labels=gateway))
+    subject = policies.a_subject(gateway=GATEWAY, labels=proxy)
+    assert (places.gateway_of(subject.resource, [edge]) is edge) is serves
+
+
+@pytest.mark.parametrize(
+    ("gateway", "zone", "is_about"),
+    [
+        (ZONE, "east", True),
+        (ZONE, "west", False),
+        ({"kuma.io/origin": "zone"}, "west", True),
+        ({"kuma.io/origin": "global"}, "west", True),
+        ({}, "west", True),
+    ],
+)
+def test_policies_are_held_to_the_zone_of_the_meshgateway(gateway: dict[str, str], zone: str, is_about: bool) -> None:
+    edge = dataclasses.replace(EDGE, meta=dataclasses.replace(EDGE.meta, labels=gateway))
+    policy = policies.a_timeout("p", 1, labels={**ZONE, "kuma.io/zone": zone})
+    found = places.places_of(policies.a_subject(gateway=GATEWAY, labels=ZONE).resource, [edge])
+    assert bool(selection.selected(policy, found, AROUND)) is is_about
+
+
+def test_of_meshgateways_alike_the_first_by_name_is_served() -> None:
+    other = dataclasses.replace(EDGE, meta=dataclasses.replace(EDGE.meta, name="a-edge"))
+    subject = policies.a_subject(gateway=GATEWAY)
+    assert places.gateway_of(subject.resource, [EDGE, other]) is other

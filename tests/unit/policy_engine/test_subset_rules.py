@@ -1,6 +1,8 @@
 """Rules by tags: whoever asks finds everything that fits, merged in order."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -53,6 +55,21 @@ def test_clients_find_every_entry_that_fits_them_and_no_other(asked: list[dict[s
     assert numbers(found.find(own)) == fitting
 
 
+@given(st.lists(TAGS, max_size=5))
+def test_kumas_rules_are_left_only_where_they_hide_an_entry(asked: list[dict[str, str]]) -> None:
+    items = items_of(*asked)
+    found = subset_rules._choice_rules(items)
+    if not found and asked:
+        with mock.patch.object(subset_rules, "_is_exact", return_value=True):
+            left = subset_rules._choice_rules(items)
+        every = [dict(zip(KEYS, values, strict=True)) for values in itertools.product((*VALUES, "c"), repeat=len(KEYS))]
+        assert any(
+            numbers(subset_rules.SubsetRules(lambda: left, merged).find(own))
+            != [number for number, tags in enumerate(asked) if tags.items() <= own.items()]
+            for own in every
+        )
+
+
 @pytest.mark.parametrize("arrange", [subset_rules._union_rules, subset_rules._last_wins])
 @given(st.lists(TAGS, max_size=6), CARRIED)
 def test_without_negations_the_most_important_entry_decides_too(
@@ -95,13 +112,17 @@ def test_many_services_are_no_reason_to_give_up_choices() -> None:
         ([{}, {"k": "a"}, {"k": "b"}], ["b 02", "a 01", "!b 0", "!a 0"]),
         ([{"k": "a"}, {"l": "b"}], ["a b 01", "!a b 1", "a !b 0"]),
         ([{"k": "a", "l": "b"}, {"k": "a"}], ["a b 01", "a !b 1"]),
+        (
+            [{}, {"l": "a"}, {"k": "x", "l": "a"}, {"l": "b"}],
+            ["x a 012", "b 03", "!x a 01", "x !a 0", "!b 0", "!x !a 0"],
+        ),
         ([{}, *({"k": str(each)} for each in range(1, 12))], [
             "9 09", "8 08", "7 07", "6 06", "5 05", "4 04", "3 03", "2 02", "11 011", "10 010", "1 01",
             "!9 0", "!8 0", "!7 0", "!6 0", "!5 0", "!4 0", "!3 0", "!2 0", "!11 0", "!10 0", "!1 0",
         ]),
     ],
 )  # fmt: skip
-def test_the_order_of_rules_is_kumas(asked: list[dict[str, str]], expected: list[str]) -> None:
+def test_rules_and_their_order_are_kumas(asked: list[dict[str, str]], expected: list[str]) -> None:
     assert shown(subset_rules.exclusive_rules(items_of(*asked))) == expected
 
 
