@@ -2,7 +2,8 @@
 
 Streams count in memory; the store sees the counts. Connecting, disconnecting and a change of health (the first
 rejection of a type, the first acknowledgement after it) are written at once, everything else gathered: one batch for
-all proxies, and nothing at all while nothing happens. Form and limits: Kuma's documentation, "Data plane proxy".
+all proxies, and nothing at all while nothing happens. A certificate is shown while a stream is open that brings it to
+its proxy: one that went away shows none. Form and limits: Kuma's documentation, "Data plane proxy".
 """
 
 import asyncio
@@ -176,6 +177,11 @@ class DataplaneInsights:
         self._some = asyncio.Event()
         self._hurry = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._is_stopping = False
+
+    def retire(self) -> None:
+        """This control plane stops: what it knows of certificates stands for the one that its proxies go to."""
+        self._is_stopping = True
 
     def open(
         self, dataplane: res.Key, metadata: Mapping[str, Any], identity: Callable[[], Identity | None]
@@ -299,10 +305,15 @@ class DataplaneInsights:
         subscriptions = tuple(sorted((*proxy.history, *own), key=_began)[-self._limit :])
         latest = proxy.connections[-1]
         if subscriptions[-1].control_plane_instance_id == self.instance_id:
-            stored = insights.DataplaneInsight(mtls=_mtls(latest.identity()), metadata=dict(latest.metadata))
+            stored = insights.DataplaneInsight(mtls=self._mtls(proxy), metadata=dict(latest.metadata))
         spec = msgspec.structs.replace(stored, subscriptions=subscriptions)
         meta = res.Meta(mesh=key.mesh, name=key.name)
         return protocol.Change(protocol.Op.UPDATED, res.Resource(insights.KIND, meta, spec), owner=key)
+
+    def _mtls(self, proxy: _Proxy) -> insights.MTLS | None:
+        """The certificate that the newest open stream brings; None without one."""
+        holding = [each for each in proxy.connections if each.disconnected is None or self._is_stopping]
+        return _mtls(holding[-1].identity()) if holding else None
 
     def _bury(self, connection: Connection) -> None:
         """A stream whose end is written turns into history; a proxy without open ones is forgotten."""

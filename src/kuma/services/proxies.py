@@ -172,6 +172,7 @@ class Proxies:
         """This control plane stops: proxies that lose their streams by that go elsewhere, and none is removed."""
         self._is_stopping = True
         self._leaving.clear()
+        self._insights.retire()
 
     async def connect(self, node: nodes.Node, credential: str) -> Session:
         """Opens a session for a stream.

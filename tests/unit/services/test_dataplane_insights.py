@@ -74,6 +74,29 @@ async def test_one_stream_from_start_to_end(cp):
     assert not insight.is_online
 
 
+async def test_the_newest_open_stream_says_which_certificate_a_proxy_has(cp):
+    first, second = await connected(cp), await connected(cp)
+    older, newer = cp.publisher.feeds
+    older.identity, newer.identity = Identity(issued_backend="old"), Identity(issued_backend="new")
+    first.sent(xds.CLUSTER)
+    assert (await cp.insight("web-1")).mtls.issued_backend == "new"
+    second.close()
+    assert (await cp.insight("web-1")).mtls.issued_backend == "old"
+    first.close()
+    assert (await cp.insight("web-1")).mtls is None, "a proxy that went away shows no certificate"
+
+
+async def test_a_control_plane_that_stops_leaves_what_it_knows_of_certificates(cp):
+    """Permissive clients of the next one must not fall back to plaintext until its proxies have come."""
+    session = await connected(cp)
+    cp.publisher.feeds[0].identity = Identity()
+    cp.proxies.retire()
+    session.close()
+    insight = await cp.insight("web-1")
+    assert not insight.is_online
+    assert insight.mtls.issued_backend == "ca-1"
+
+
 async def test_an_error_stands_until_the_type_is_acknowledged(cp):
     session = await connected(cp)
     connection = session._connection
