@@ -5,6 +5,7 @@ the place of the one that had its name, and goes through the changes that follow
 the resource as it was and is reported. Source: Kuma's documentation, "MeshProxyPatch".
 """
 
+import contextlib
 import enum
 import functools
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
@@ -148,14 +149,59 @@ def modified(modifications: Sequence[Modification], kind: str, message: api.Mess
     return Modified(message, tuple(problems))
 
 
+def brought(changes: Iterable[Modification]) -> Iterator[tuple[str, api.Message]]:
+    """The clusters and listeners that changes add, as they are written; those that nobody can read are passed over."""
+    for each in changes:
+        if each.target in _WHOLE and each.operation is Operation.ADD:
+            with contextlib.suppress(ValueError):
+                yield _WHOLE[each.target], _value(each)
+
+
+def finds(change: Modification, kind: str, message: api.Message, origin: str) -> bool:
+    """Whether a change finds what it is about in one resource. A whole resource that is added looks for nothing."""
+    if change.operation is Operation.ADD and change.target in _WHOLE:
+        return True
+    if kind != _WHOLE.get(change.target, xds.LISTENER) or not _is_about(change, message, message.name, origin):
+        return False
+    return change.target in _WHOLE or any(_is_meant(change, within) for within in _names_within(change, message))
+
+
+def _is_meant(change: Modification, found: Sequence[str]) -> bool:
+    """Whether a change has a place among the filters or virtual hosts of these names."""
+    if change.operation in (Operation.ADD, Operation.ADD_FIRST, Operation.ADD_LAST):
+        return True
+    return bool(found) if change.match.name is None else change.match.name in found
+
+
+def _names_within(change: Modification, listener: api.Message) -> Iterator[Sequence[str]]:
+    """The names of each list of a listener that a change may edit."""
+    for chain in listener.filter_chains:
+        if change.target is Target.NETWORK_FILTER:
+            yield [each.name for each in chain.filters]
+            continue
+        for each in chain.filters:
+            if each.name == http.CONNECTION_MANAGER and each.typed_config.Is(api.HttpConnectionManager.DESCRIPTOR):
+                manager = api.HttpConnectionManager()
+                each.typed_config.Unpack(manager)
+                if change.target is Target.HTTP_FILTER:
+                    yield [one.name for one in manager.http_filters]
+                elif manager.HasField("route_config") and _is_route_configuration(change, manager):
+                    yield [host.name for host in manager.route_config.virtual_hosts]
+
+
+def _is_route_configuration(change: Modification, manager: api.Message) -> bool:
+    return change.match.route_configuration in (None, manager.route_config.name)
+
+
 def _is_about(change: Modification, message: api.Message, name: str, origin: str) -> bool:
     """Whether a change is about a resource or about something in it."""
     match = change.match
     if match.origin is not None and match.origin != origin:
         return False
-    if change.target in _WHOLE and match.name is not None and match.name != name:
+    if change.target is Target.CLUSTER and match.name not in (None, name):
         return False
-    if match.listener is not None and not _is_same_listener(match.listener, name):
+    listener = match.name if change.target is Target.LISTENER else match.listener
+    if listener is not None and not _is_same_listener(listener, name):
         return False
     if not match.tags:
         return True
@@ -205,7 +251,7 @@ def _edit_manager(change: Modification, packed: api.Message) -> None:
     packed.Unpack(manager)
     if change.target is Target.HTTP_FILTER:
         _edit_filters(change, manager.http_filters)
-    elif manager.HasField("route_config") and change.match.route_configuration in (None, manager.route_config.name):
+    elif manager.HasField("route_config") and _is_route_configuration(change, manager):
         _edit_hosts(change, manager.route_config.virtual_hosts)
     packed.CopyFrom(api.pack(manager))
 

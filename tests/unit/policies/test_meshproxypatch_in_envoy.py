@@ -8,10 +8,12 @@ from google.protobuf import json_format, symbol_database
 
 from kuma.compiler import admin, compile
 from kuma.discovery import resources as xds
+from kuma.envoy import api
 from kuma.legacy_policies.proxytemplate import model as template
 from kuma.legacy_policies.proxytemplate import translate as template_translate
 from kuma.plan import proxy
 from kuma.policies.meshproxypatch import model, translate
+from kuma.policy_engine import modifications
 from kuma.resources import codec
 from kuma.resources import resource as res
 from tests.kit import worlds
@@ -104,6 +106,26 @@ def test_what_is_added_takes_the_place_of_its_name_and_goes_through_later_change
     assert made.all(xds.CLUSTER)["api"] == {"name": "api", "type": "STATIC", "connectTimeout": "2s"}
     assert xds.CLUSTER not in made.shape.sets
     assert made.own.authors[xds.CLUSTER, "api"][0].name == "patch"
+
+
+@pytest.mark.parametrize(("target", "member"), [("listener", "name"), ("networkFilter", "listenerName")])
+@pytest.mark.parametrize(
+    ("written", "listener", "is_meant"),
+    [
+        ("outbound:passthrough:ipv4", "self_transparentproxy_passthrough_outbound_ipv4", True),
+        ("self_transparentproxy_passthrough_inbound_ipv6", "inbound:passthrough:ipv6", True),
+        ("outbound:passthrough:ipv6", "self_transparentproxy_passthrough_outbound_ipv4", False),
+        (INBOUND, "self_inbound_dp_8080", False),
+    ],
+)
+def test_listeners_of_transparent_proxying_have_two_names(
+    target: str, member: str, written: str, listener: str, is_meant: bool
+) -> None:
+    """Patches outlive a change of the naming (Kuma, pull request 17546)."""
+    changes = translate.changes(a_patch({target: {"operation": "Remove", "match": {member: written}}}).spec.default)
+    message = api.Listener(name=listener, filter_chains=[api.FilterChain(filters=[api.Filter(name="one")])])
+    left = modifications.modified(changes, xds.LISTENER, message, "transparent").message
+    assert (left != message) is is_meant
 
 
 @pytest.mark.parametrize(
