@@ -1,5 +1,6 @@
 """Identities of MeshIdentities: who may call whom by SPIFFE ID, and the way there from mutual TLS of the mesh."""
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,6 +124,27 @@ def test_certificates_are_renewed_under_traffic_without_a_failed_request(mesh: m
     with traffic.flowing(web.url("echo")) as requests:
         network.until("two renewals", renewed, 60)
         requests.until_more()
+
+
+def test_an_authority_is_replaced_without_a_failed_request(mesh: meshes.Mesh) -> None:
+    mesh.plane.put(identity(mesh))
+    allow(mesh, f"spiffe://{domain(mesh)}", kind="Prefix")
+    web, server = pair(mesh)
+    traffic.until_status(web.url("echo"), 200)
+    first = pki.serial_of(server.inbound("echo"))
+    new = pki.issue([f"spiffe://{domain(mesh)}"], ca=True, name="new")
+    with traffic.flowing(web.url("echo")) as requests:
+        for name, pem in (("identity-root-ca", new.cert), ("identity-private-key", new.key)):
+            data = base64.b64encode(pem).decode()
+            mesh.plane.put({"type": "Secret", "mesh": mesh.name, "name": name, "data": data})
+        network.until("the new authority is trusted", lambda: len(bundles(mesh)) == 2)
+        network.until("it signs", lambda: pki.serial_of(server.inbound("echo")) != first)
+        requests.until_more(100)
+
+
+def bundles(mesh: meshes.Mesh) -> list[Any]:
+    found: list[Any] = mesh.plane.get(f"/meshes/{mesh.name}/meshtrusts/identity")["spec"]["caBundles"]
+    return found
 
 
 @pytest.mark.parametrize("variant", ["GRPC", "DELTA_GRPC"])
