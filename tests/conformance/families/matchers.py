@@ -40,19 +40,26 @@ def _policies(found: engine.ProxyRules, shown: rules.Printer) -> Any:
     return {"items": [codec.encode(each) for each in found.policies], "next": None, "total": 0}
 
 
-def _inbounds(found: Any, shown: rules.Printer) -> tuple[dict[str, Any], dict[str, Any]]:
-    clients = {f"{address}:{port}": shown.subset_rules(each.clients) for (address, port), each in found.items()}
-    inbound = {f"{address}:{port}": shown.inbound_rules(each.rules) for (address, port), each in found.items()}
+def _inbounds(found: engine.ProxyRules, shown: rules.Printer) -> tuple[Any, Any]:
+    """Rules of inbounds, those of a gateway's listeners as well; nothing at all for kinds that say nothing of them."""
+    places = {**found.inbounds, **found.gateway.inbounds}
+    kind = kinds.known().find(found.kind)
+    assert kind is not None
+    assert kind.policy is not None
+    if places and not kind.policy.has_from:
+        return None, None
+    clients = {f"{address}:{port}": shown.subset_rules(each.clients) for (address, port), each in places.items()}
+    inbound = {f"{address}:{port}": shown.inbound_rules(each.rules) for (address, port), each in places.items()}
     return clients, inbound
 
 
 def _from(found: engine.ProxyRules, shown: rules.Printer) -> Any:
-    clients, inbound = _inbounds(found.inbounds, shown)
+    clients, inbound = _inbounds(found, shown)
     return {"Rules": clients, "InboundRules": inbound}
 
 
 def _gateway(found: engine.ProxyRules, shown: rules.Printer) -> Any:
-    clients, inbound = _inbounds(found.gateway.inbounds, shown)
+    clients, inbound = _inbounds(found, shown)
     by_listener, by_hostname = found.gateway.by_listener, found.gateway.by_hostname
     return {
         "FromRules": clients,
