@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuma.envoy import api
+from kuma.plan import nodes
 from kuma.policies.meshfaultinjection import translate
 from kuma.resources import resource as res
 from tests.kit import policies, translated
@@ -42,10 +43,9 @@ def status(code: int) -> dict[str, Any]:
 
 def filters(*said: res.Resource[Any], protocol: str = "http") -> list[tuple[str, dict[str, Any]]]:
     chain = translated.inbound(translate.POLICY, *said, protocol=protocol).listener.chains[0]
-    assert all(each.stage == chain.http_filters[0].stage for each in chain.http_filters if "stats" not in each.name)
-    return [
-        (each.name, json_format.MessageToDict(each.message)) for each in chain.http_filters if "stats" not in each.name
-    ]
+    made = [each for each in chain.http_filters if each.stage != nodes.Stage.STATISTICS]
+    assert all(each.stage == nodes.Stage.FAULT for each in made)
+    return [(each.name, json_format.MessageToDict(each.message)) for each in made]
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,15 @@ def test_what_envoy_would_refuse_strikes_nobody(fault: dict[str, Any]) -> None:
     assert filters(a_policy(from_=[entry(None, fault)])) == []
 
 
-@pytest.mark.parametrize(("protocol", "count"), [("http", 2), ("http2", 2), ("grpc", 0), ("tcp", 0)])
-def test_faults_strike_http_one_after_the_other(protocol: str, count: int) -> None:
-    said = a_policy(from_=[entry(None, status(501), status(502))])
-    assert [each["abort"]["httpStatus"] for _, each in filters(said, protocol=protocol)] == [501, 502][:count]
+@pytest.mark.parametrize(
+    ("protocol", "by_tags", "by_rules"), [("http", 2, 2), ("http2", 2, 2), ("grpc", 0, 2), ("tcp", 0, 0)]
+)
+def test_faults_strike_http_one_after_the_other(protocol: str, by_tags: int, by_rules: int) -> None:
+    for said, count in (
+        (a_policy(from_=[entry(None, status(501), status(502))]), by_tags),
+        (a_policy(rules=[rule(None, status(501), status(502))]), by_rules),
+    ):
+        assert [each["abort"]["httpStatus"] for _, each in filters(said, protocol=protocol)] == [501, 502][:count]
 
 
 def test_a_more_important_list_replaces_the_whole_list() -> None:

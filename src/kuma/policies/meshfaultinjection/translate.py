@@ -20,7 +20,9 @@ from kuma.resources import values
 ORDER = 800
 
 FILTER = "envoy.filters.http.fault"
-_PROTOCOLS = (nodes.Protocol.HTTP, nodes.Protocol.HTTP2)
+_WITH_TAGS = (nodes.Protocol.HTTP, nodes.Protocol.HTTP2)
+"""Protocols that entries of `from` are about; `rules` are about gRPC, too."""
+
 _LEAST_STATUS = 200
 _KBPS = {"k": 1, "M": 1000, "G": 1_000_000}
 _BANDWIDTH = re.compile(r"(\d+)\s?([kMG])bps")
@@ -34,11 +36,12 @@ class MeshFaultInjection(policy.Policy):
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """The faults that an inbound throws."""
-        if node.facts.protocol not in _PROTOCOLS or found.is_empty:
+        if not node.facts.protocol.is_http or found.is_empty:
             return
+        by_tags = found.clients if node.facts.protocol in _WITH_TAGS else ()
         for chain in node.listener.chains:
             fitting = [each for each in found.rules if each.match is None or chain.tls is not None]
-            chain.http_filters += [*_of_clients(found.clients), *_of_rules(fitting, context.mesh)]
+            chain.http_filters += [*_of_clients(by_tags), *_of_rules(fitting, context.mesh)]
         nodes.add_authors(node.listener, found.origins)
 
 
