@@ -16,6 +16,7 @@ from kuma.compiler import (
     destinations,
     dns,
     dynamic_config,
+    hearing,
     inbounds,
     matched,
     outbounds,
@@ -82,7 +83,7 @@ class Shape:
     targets: frozenset[kri.Kri] = frozenset()
     destinations: tuple[nodes.ClusterFacts, ...] = ()
     reached: frozenset[nodes.ClusterFacts] = frozenset()
-    hearing: matched.Hearing | None = None
+    heard: hearing.Hearing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,12 @@ class Compiler:
         """What all policies say of a proxy."""
         unified = inbounds.is_unified(picture, subject)
         return self._matcher.match(picture, subject, matched.context_of(picture, subject, unified=unified))
+
+    def match_again(
+        self, picture: view.MeshView, subject: proxy.ProxyFacts, before: matched.Matched, changed: Collection[str]
+    ) -> matched.Matched:
+        """As `match`, after nothing but policies of the kinds `changed` did; `before` itself where that says the same."""
+        return self._matcher.again(picture, subject, before, changed)
 
     def own(
         self,
@@ -253,22 +260,22 @@ class Compiler:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
         unified = inbounds.is_unified(picture, subject)
         clients = self._clients_of(picture, unified, self.held(picture, subject), ipv6=_is_ipv6(subject))
-        hearing = matched.Hearing(said)
+        heard = hearing.Hearing(said, before.heard if before is not None else None)
         built: dict[tuple[str, str], sharing.Built] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
         named: dict[nodes.ClusterFacts, None] = {}
         for outbound in outbounds.facts(subject, clients, said.source_tags):
             named[outbound.destination] = None
             routes = self._routing.routes(outbound, said, clients)
-            listener = self._shared.listener(picture, outbound, routes, hearing)
+            listener = self._shared.listener(picture, outbound, routes, heard)
             built[xds.LISTENER, outbounds.listener_name(outbound)] = listener
             for route in routes:
                 reached.update(dict.fromkeys(route.reached))
         for facts in reached:
             service = clients.endpoints(facts)
-            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, hearing)
+            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, heard)
             if not facts.is_direct:
-                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, hearing)
+                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, heard)
         sets: dict[str, dict[str, xds.Rendered]] = {}
         for (kind, _), made in built.items():
             if made.rendered is not None:
@@ -278,7 +285,7 @@ class Compiler:
         heard_of = tuple(named | reached)
         services = frozenset(each.service for each in heard_of if each.target is None)
         targets = frozenset(each.target for each in heard_of if each.target is not None)
-        return Shape(kept, built, services, targets, heard_of, frozenset(reached), hearing)
+        return Shape(kept, built, services, targets, heard_of, frozenset(reached), heard)
 
     def with_endpoints(
         self,
@@ -299,10 +306,10 @@ class Compiler:
         for facts in shape.destinations:
             if (facts.target not in targets) if facts.target is not None else (facts.service not in services):
                 continue
-            if facts.is_external or clients.again(facts) != facts or shape.hearing is None:
+            if facts.is_external or clients.again(facts) != facts or shape.heard is None:
                 return None
             if facts in shape.reached:
-                made = self._shared.assignment(facts, clients.endpoints(facts), shape.hearing)
+                made = self._shared.assignment(facts, clients.endpoints(facts), shape.heard)
                 changed[xds.ENDPOINT, facts.name] = made
         assigned = dict(shape.sets.get(xds.ENDPOINT, {}))
         assigned.update((name, made.rendered) for (_, name), made in changed.items() if made.rendered is not None)

@@ -4,14 +4,16 @@ Proxies that policies cannot tell apart hold the same rules, so that `shared_key
 are built once.
 """
 
-from collections.abc import Hashable, Sequence
+import functools
+import operator
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kuma.compiler import credentials
 from kuma.envoy import api
 from kuma.mesh import destinations, view
-from kuma.plan import nodes, proxy
+from kuma.plan import proxy
 from kuma.policy_engine import collectors, matcher, modifications, policy, routing, rules, surroundings
 from kuma.resources import resource as res
 
@@ -19,6 +21,10 @@ TOLD_TAGS = ("FaultInjection", "RateLimit", "MeshFaultInjection")
 """Kinds for which servers are told the tags of their clients; wherever in the mesh one of them is."""
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
+INBOUND_HOOKS = ("inbound", "takes_plaintext")
+"""Hooks that are told of the inbounds of a proxy, and of nothing else."""
+WHOLE_HOOKS = ("proxy", "patch")
+"""Hooks that may look at all that is said of a proxy, and edit what is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,29 @@ class Voice:
         """Whether it speaks of each destination by itself."""
         traits = self.speaker.kind.policy
         return traits is not None and traits.has_to
+
+    def is_same(self, other: "Voice") -> bool:
+        """Whether the same policies speak, in an equal context."""
+        mine, its = self.found.policies, other.found.policies
+        return (
+            self.context == other.context
+            and len(mine) == len(its)
+            and all(a is b for a, b in zip(mine, its, strict=True))
+        )
+
+    def is_same_of_own(self, other: "Voice") -> bool:
+        """Whether the same is said of what is the proxy's own, whatever is said of the destinations that it calls."""
+        if self.found is other.found and self.context is other.context:
+            return True
+        if edits(self.speaker, WHOLE_HOOKS):
+            return self.is_same(other)
+        if not edits(self.speaker, INBOUND_HOOKS):
+            return True
+        return (
+            self.context == other.context
+            and bool(self.found.policies) == bool(other.found.policies)
+            and self.found.inbounds == other.found.inbounds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +84,15 @@ class Matched:
 
     def is_same(self, other: "Matched") -> bool:
         """Whether the same policies speak, in equal contexts."""
+        if self is other:
+            return True
         if self.around is not other.around or self.source_tags != other.source_tags:
             return False
-        return all(
-            mine.context == its.context
-            and len(mine.found.policies) == len(its.found.policies)
-            and all(a is b for a, b in zip(mine.found.policies, its.found.policies, strict=True))
-            for mine, its in zip(self.voices, other.voices, strict=True)
-        )
+        return all(mine.is_same(its) for mine, its in zip(self.voices, other.voices, strict=True))
+
+    def is_same_of_own(self, other: "Matched") -> bool:
+        """Whether the half of the configuration that is the proxy's own is told the same."""
+        return all(mine.is_same_of_own(its) for mine, its in zip(self.voices, other.voices, strict=True))
 
     def of_kind(self, kind: str) -> rules.ProxyRules | None:
         """The rules of one kind; None where no such policy shapes proxies."""
@@ -76,26 +106,63 @@ class Matcher:
         """`with_shadow`: shadow policies speak, too, as if they were in force."""
         self._policies = tuple(policies)
         self._with_shadow = with_shadow
-        self._has_shared = {id(each): any(policy.overrides(each, hook) for hook in SHARED_HOOKS) for each in policies}
         self._matcher = matcher.Matcher()
         self._around: dict[str, tuple[tuple[Any, ...], surroundings.Surroundings]] = {}
 
     def match(self, picture: view.MeshView, subject: proxy.ProxyFacts, context: policy.Context) -> Matched:
         """What all policies of its mesh say of a proxy."""
         around = self.surroundings(picture)
-        voices = []
-        for each in self._policies:
-            policies = picture.of_kind(each.kind.name)
-            found = each.match(self._matcher, policies, subject, around, self._with_shadow)
-            own = each.personal(found, subject) if found.policies else None
-            voices.append(Voice(each, found, context if own is None else replace(context, own=own)))
-        shared = tuple(voice for voice in voices if self._has_shared[id(voice.speaker)])
+        voices = tuple(self._voice(each, picture, subject, around, context) for each in self._policies)
+        return self._matched(picture, subject, voices, context, around)
+
+    def again(
+        self, picture: view.MeshView, subject: proxy.ProxyFacts, before: Matched, changed: Collection[str]
+    ) -> Matched:
+        """As `match`, after nothing but policies of the kinds `changed` did; `before` itself where that says the same."""
+        around = self.surroundings(picture)
+        if around is not before.around:
+            return self.match(picture, subject, before.context)
+        voices = list(before.voices)
+        for at, each in enumerate(before.voices):
+            if each.speaker.kind.name in changed:
+                heard = self._voice(each.speaker, picture, subject, around, before.context)
+                voices[at] = each if each.is_same(heard) else heard
+        if self._told(picture, subject) == before.source_tags and all(map(operator.is_, voices, before.voices)):
+            return before
+        return self._matched(picture, subject, tuple(voices), before.context, around)
+
+    def _voice(
+        self,
+        speaker: policy.Policy,
+        picture: view.MeshView,
+        subject: proxy.ProxyFacts,
+        around: surroundings.Surroundings,
+        context: policy.Context,
+    ) -> Voice:
+        policies = picture.of_kind(speaker.kind.name)
+        found = speaker.match(self._matcher, policies, subject, around, self._with_shadow)
+        own = speaker.personal(found, subject) if found.policies else None
+        return Voice(speaker, found, context if own is None else replace(context, own=own))
+
+    def _matched(
+        self,
+        picture: view.MeshView,
+        subject: proxy.ProxyFacts,
+        voices: tuple[Voice, ...],
+        context: policy.Context,
+        around: surroundings.Surroundings,
+    ) -> Matched:
+        shared = tuple(voice for voice in voices if edits(voice.speaker, SHARED_HOOKS))
         routers = tuple((each.speaker, each.found) for each in voices if isinstance(each.speaker, routing.Router))
         contexts = (context, *(each.context.own for each in shared))
         heard = (*(found for _, found in routers), *(each.found for each in shared))
         said = tuple(tuple(map(id, each.policies)) for each in heard)
-        told = subject.tags_header if any(picture.of_kind(kind) for kind in TOLD_TAGS) else ""
-        return Matched(tuple(voices), shared, routers, context, (contexts, id(around), said, told), around, told)
+        told = self._told(picture, subject)
+        return Matched(voices, shared, routers, context, (contexts, id(around), said, told), around, told)
+
+    @staticmethod
+    def _told(picture: view.MeshView, subject: proxy.ProxyFacts) -> str:
+        return subject.tags_header if any(picture.of_kind(kind) for kind in TOLD_TAGS) else ""
 
     def surroundings(self, picture: view.MeshView) -> surroundings.Surroundings:
         """What targetRefs may lead over in this mesh; the same object while none of it changes."""
@@ -125,81 +192,10 @@ def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bo
     )
 
 
-Spoken = tuple[tuple[Voice, policy.Conf], ...]
-"""Those who have a word on a node, in the order of their edits, each with the conf that applies."""
-
-
-class Hearing:
-    """What is said to the proxies of one shape; each kind is asked once for a destination, whatever leads there."""
-
-    def __init__(self, said: Matched) -> None:
-        self.said = said
-        self._confs: dict[nodes.ClusterFacts, tuple[policy.Conf, ...]] = {}
-        self._editors: dict[tuple[str, ...], tuple[int, ...]] = {}
-        self._loud = [(at, each) for at, each in enumerate(said.shared) if each.found.policies]
-        self._knows_routes = any(_knows_routes(each) for _, each in self._loud)
-
-    def spoken(self, destination: nodes.ClusterFacts, *hooks: str) -> Spoken:
-        """Those of `Matched.shared` who edit nodes at one of some hooks, with the conf of each for a destination."""
-        confs, shared = self._confs_for(destination), self.said.shared
-        return tuple((shared[at], confs[at]) for at in self._editing(hooks))
-
-    def spoken_of_route(self, destination: nodes.ClusterFacts, route: nodes.RouteFacts) -> Spoken:
-        """As `spoken`, of one route of an outbound to `destination`."""
-        if route.rule is None and not self._knows_routes:
-            return self.spoken(destination, "route")
-        return tuple(
-            (each, each.speaker.conf_for_route(each.found, destination, route.matches, route.rule))
-            if each.found.policies
-            else (each, None)
-            for each in (self.said.shared[at] for at in self._editing(("route",)))
-        )
-
-    def _confs_for(self, destination: nodes.ClusterFacts) -> tuple[policy.Conf, ...]:
-        found = self._confs.get(destination)
-        if found is None:
-            made: list[policy.Conf] = [None] * len(self.said.shared)
-            for at, voice in self._loud:
-                made[at] = voice.speaker.conf_for(voice.found, destination)
-            found = self._confs[destination] = tuple(made)
-        return found
-
-    def _editing(self, hooks: tuple[str, ...]) -> tuple[int, ...]:
-        """The places in `Matched.shared` of those who do something at one of some hooks."""
-        found = self._editors.get(hooks)
-        if found is None:
-            found = self._editors[hooks] = tuple(
-                at
-                for at, each in enumerate(self.said.shared)
-                if any(policy.overrides(each.speaker, hook) for hook in hooks)
-            )
-        return found
-
-
-def _knows_routes(voice: Voice) -> bool:
-    """Whether what is said of a destination may differ from what is said of the route that is there without any rule."""
-    targets = (getattr(each.spec, "target_ref", None) for each in voice.found.policies)
-    return policy.overrides(voice.speaker, "conf_for_route") or any(
-        each is not None and each.kind == "MeshHTTPRoute" for each in targets
-    )
-
-
-def key_of(said: Spoken) -> Hashable:
-    """Equal where the same is said, with the same of the proxy itself in it.
-
-    Who speaks by `to` and says nothing of a destination writes nothing of the proxy there either.
-    """
-    return tuple((conf, each.context.own if conf is not None or not each.has_to else None) for each, conf in said)
-
-
-def origins(said: Spoken) -> tuple[res.ResourceRef, ...]:
-    """The entries that the confs come from. Whether patches change anything is known only when they did: `patched`."""
-    return tuple(
-        who
-        for each, conf in said
-        if conf is not None and not policy.overrides(each.speaker, "patch")
-        for who in conf.origins
-    )
+@functools.cache
+def edits(speaker: policy.Policy, hooks: tuple[str, ...]) -> bool:
+    """Whether a policy does anything at one of some hooks."""
+    return any(policy.overrides(speaker, hook) for hook in hooks)
 
 
 def patched(matched: Matched, type_url: str, message: api.Message, origin: str) -> modifications.Modified:

@@ -7,7 +7,7 @@ policies. So it does not matter which proxy asked first, and a conf that changes
 import weakref
 from collections.abc import Hashable, Sequence
 
-from kuma.compiler import external, outbounds, render
+from kuma.compiler import external, hearing, outbounds, render
 from kuma.compiler import matched as matching
 from kuma.discovery import resources as xds
 from kuma.envoy import api
@@ -44,16 +44,18 @@ class SharedNodes:
         picture: view.MeshView,
         outbound: nodes.OutboundFacts,
         routes: Sequence[nodes.RouteFacts],
-        hearing: matching.Hearing,
+        heard: hearing.Hearing,
     ) -> Built:
         """The listener of an outbound with its routes."""
-        said = hearing.spoken(outbound.destination, "outbound", "route", "patch")
-        of_routes = tuple(hearing.spoken_of_route(outbound.destination, each) for each in routes)
-        own = (matching.key_of(said), *map(matching.key_of, of_routes))
-        key = ("listener", outbound, hearing.said.context, own, tuple(routes))
+        destination = outbound.destination
+        said_of_routes = tuple([heard.key_of_route(destination, each) for each in routes])
+        said_of_all = heard.key(destination, "outbound", "route", "patch")
+        key = ("listener", outbound, heard.said.context, said_of_all, said_of_routes, tuple(routes))
         found = self._nodes.get(key)
         if found is not None:
             return found
+        said = heard.spoken(destination, "outbound", "route", "patch")
+        of_routes = tuple(heard.spoken_of_route(destination, each) for each in routes)
         node = outbounds.node(picture, outbound, routes)
         by_speaker = [{id(each): conf for each, conf in of_route} for of_route in of_routes]
         for voice, conf in said:
@@ -61,41 +63,41 @@ class SharedNodes:
             for route, confs in zip(node.routes, by_speaker, strict=False):
                 if id(voice) in confs:
                     voice.speaker.route(confs[id(voice)], route, outbound, voice.context)
-        nodes.add_authors(node.listener, (who for each in (said, *of_routes) for who in matching.origins(each)))
+        nodes.add_authors(node.listener, (who for each in (said, *of_routes) for who in hearing.origins(each)))
         message = render.listener(node.listener, node.routes)
-        return self._finish(key, xds.LISTENER, message, node.listener, hearing.said)
+        return self._finish(key, xds.LISTENER, message, node.listener, heard.said)
 
     def cluster(
         self,
         picture: view.MeshView,
         facts: nodes.ClusterFacts,
         service: endpoints.Service,
-        hearing: matching.Hearing,
+        heard: hearing.Hearing,
     ) -> Built:
         """The cluster of a destination with these endpoints."""
         outside = external.outside(picture, facts, service)
-        said = hearing.spoken(facts, "cluster", "patch")
-        key = ("cluster", facts, hearing.said.context, matching.key_of(said), outside)
+        key = ("cluster", facts, heard.said.context, heard.key(facts, "cluster", "patch"), outside)
         found = self._nodes.get(key)
         if found is not None:
             return found
+        said = heard.spoken(facts, "cluster", "patch")
         node = outbounds.destination(picture, facts, outside)
         for voice, conf in said:
             voice.speaker.cluster(conf, node, voice.context)
-        nodes.add_authors(node.cluster, matching.origins(said))
-        return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, hearing.said)
+        nodes.add_authors(node.cluster, hearing.origins(said))
+        return self._finish(key, xds.CLUSTER, render.cluster(node.cluster), node.cluster, heard.said)
 
-    def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, hearing: matching.Hearing) -> Built:
+    def assignment(self, facts: nodes.ClusterFacts, service: endpoints.Service, heard: hearing.Hearing) -> Built:
         """The endpoints of a destination."""
-        said = hearing.spoken(facts, "endpoints")
-        key = ("endpoints", facts.name, service, hearing.said.context, matching.key_of(said))
+        key = ("endpoints", facts.name, service, heard.said.context, heard.key(facts, "endpoints"))
         found = self._nodes.get(key)
         if found is not None:
             return found
+        said = heard.spoken(facts, "endpoints")
         node = nodes.EndpointsNode(facts, outbounds.load_assignment(facts.name, service.endpoints))
         for voice, conf in said:
             voice.speaker.endpoints(conf, node, voice.context)
-        return self.keep(key, Built(render.rendered(xds.ENDPOINT, node.message), matching.origins(said)))
+        return self.keep(key, Built(render.rendered(xds.ENDPOINT, node.message), hearing.origins(said)))
 
     def _finish(
         self,

@@ -14,12 +14,12 @@ import structlog
 
 from kuma.base import errors
 from kuma.compiler import admin, compile, credentials, matched
-from kuma.discovery import resources as xds
 from kuma.mesh import view, zones
 from kuma.plan import proxy
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.services import admin_certificates as admin_issuing
+from kuma.services import feeds
 from kuma.services import identities as issuing
 from kuma.services import metrics as metering
 from kuma.store import protocol as stores
@@ -37,49 +37,6 @@ RETRY_SECONDS = 5.0
 """How long a proxy that could not be compiled waits for its next try, unless a change comes first."""
 
 _LOG = structlog.get_logger("publisher")
-
-
-class Feed:
-    """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource."""
-
-    def __init__(self, key: res.Key, metadata: Mapping[str, Any], on_detach: "Callable[[Feed], None]") -> None:
-        self.key = key
-        self.metadata = metadata
-        self.snapshot: xds.Snapshot | None = None
-        self.changed = asyncio.Event()
-        self.identity: issuing.Identity | issuing.External | None = None
-        self.subject: proxy.ProxyFacts | None = None
-        self.said: matched.Matched | None = None
-        self.own: compile.Own | None = None
-        self.group: _Group | None = None
-        self.basis: compile.Basis | None = None
-        self.problems: tuple[str, ...] = ()
-        self._on_detach = on_detach
-
-    def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
-        """The resources that shaped one Envoy resource, the one it stands for first."""
-        if self.own is not None and (type_url, name) in self.own.authors:
-            return self.own.authors[type_url, name]
-        shape = self.group.shape if self.group is not None else None
-        built = shape.built.get((type_url, name)) if shape is not None else None
-        return built.authors if built is not None else ()
-
-    def detach(self) -> None:
-        """The stream is gone."""
-        self._on_detach(self)
-
-
-class _Group:
-    """The feeds of one shape. `basis` is what it was built for; `is_behind`: the newest one could not be."""
-
-    def __init__(self, key: Hashable, mesh: str) -> None:
-        self.key = key
-        self.mesh = mesh
-        self.feeds: dict[Feed, None] = {}
-        self.shape: compile.Shape | None = None
-        self.basis: compile.Basis | None = None
-        self.is_behind = False
-        self.problems: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -106,12 +63,12 @@ class Publisher:
         self._metrics = metrics
         self._relevant = compiler.policy_kinds.union(view.KINDS)
         self._world = view.WorldView(compiler.policy_kinds, zones=zones.Zones(zone), environment=environment)
-        self._feeds: dict[res.Key, dict[Feed, None]] = {}
-        self._groups: dict[Hashable, _Group] = {}
+        self._feeds: dict[res.Key, dict[feeds.Feed, None]] = {}
+        self._groups: dict[Hashable, feeds.Group] = {}
         self._edits: list[view.Edit] = []
-        self._stale: dict[Feed, None] = {}
+        self._stale: dict[feeds.Feed, matched.Matched | None] = {}
         self._wake = asyncio.Event()
-        self._failed: dict[Feed | _Group, asyncio.TimerHandle] = {}
+        self._failed: dict[feeds.Feed | feeds.Group, asyncio.TimerHandle] = {}
         self.ready = asyncio.Event()
 
     @property
@@ -119,14 +76,14 @@ class Publisher:
         """The picture that the last compile used."""
         return self._world
 
-    def attach(self, key: res.Key, metadata: Mapping[str, Any]) -> Feed:
+    def attach(self, key: res.Key, metadata: Mapping[str, Any]) -> feeds.Feed:
         """A feed for a stream of the proxy at `key`; its snapshot follows as soon as the Dataplane is known."""
-        feed = Feed(key, metadata, self._detach)
+        feed = feeds.Feed(key, metadata, self._detach)
         self._feeds.setdefault(key, {})[feed] = None
         self.refresh(feed)
         return feed
 
-    def refresh(self, feed: Feed) -> None:
+    def refresh(self, feed: feeds.Feed) -> None:
         """Compiles the personal half of a feed again."""
         self._stale[feed] = None
         self._wake.set()
@@ -141,7 +98,7 @@ class Publisher:
         for key in [each for each in self._feeds if each.mesh == mesh]:
             self.refresh_key(key)
 
-    def _detach(self, feed: Feed) -> None:
+    def _detach(self, feed: feeds.Feed) -> None:
         feeds = self._feeds.get(feed.key, {})
         feeds.pop(feed, None)
         self._stale.pop(feed, None)
@@ -203,9 +160,9 @@ class Publisher:
             self.refresh_mesh(mesh)
         for key in touched.proxies:
             self.refresh_key(key)
-        self._refresh_addressed({mesh for mesh, _, _ in touched.policies} - touched.meshes)
+        self._refresh_addressed(touched)
         stale, self._stale = self._stale, {}
-        changed: dict[Feed, None] = {}
+        changed: dict[feeds.Feed, None] = {}
         reached = [each for each in self._groups.values() if each.is_behind or self._is_reached(each, touched)]
         waiting = []
         for done, group in enumerate(reached, start=1):
@@ -220,26 +177,36 @@ class Publisher:
         for group in waiting:
             if group.is_behind and group.feeds and self._try_reshape(group):
                 for feed in group.feeds:
-                    self._hand_out(feed)
+                    feed.hand_out()
 
-    def _refresh_addressed(self, meshes: Collection[str]) -> None:
-        """Compiles again those proxies of some meshes to which policies say something else than before."""
-        for key in [each for each in self._feeds if each.mesh in meshes]:
+    def _refresh_addressed(self, touched: view.Touched) -> None:
+        """Tells those proxies to which changed policies say something else; the others need nothing."""
+        kinds: dict[str, set[str]] = {}
+        for mesh, before, after in touched.policies:
+            if mesh not in touched.meshes:
+                kinds.setdefault(mesh, set()).update(each.kind.name for each in (before, after) if each is not None)
+        for key in [each for each in self._feeds if each.mesh in kinds]:
             for feed in self._feeds[key]:
-                if not self._is_told_the_same(feed):
-                    self.refresh(feed)
+                if feed not in self._stale:
+                    # one that failed is compiled whole: what it has is older than what was said of it last
+                    said = None if feed in self._failed else self._told(feed, kinds[key.mesh])
+                    if said is None or said is not feed.said:
+                        self._stale[feed] = said
 
-    def _is_told_the_same(self, feed: Feed) -> bool:
-        """Whether policies say what they said before; not where that fails: compiling the proxy will tell why."""
+    def _told(self, feed: feeds.Feed, changed: Collection[str]) -> matched.Matched | None:
+        """What policies say now, after those of some kinds changed; the same object where that is the same.
+
+        None where it is to be found out anew: compiling the proxy will tell what is wrong.
+        """
         picture = self._world.meshes.get(feed.key.mesh)
         if picture is None or feed.said is None or feed.subject is None:
-            return False
+            return None
         try:
-            return feed.said.is_same(self._compiler.match(picture, feed.subject))
+            return self._compiler.match_again(picture, feed.subject, feed.said, changed)
         except Exception:
-            return False
+            return None
 
-    def _is_reached(self, group: _Group, touched: view.Touched) -> bool:
+    def _is_reached(self, group: feeds.Group, touched: view.Touched) -> bool:
         """Whether a shape may look different: its Mesh or one of its destinations changed.
 
         What policies say of its proxies cannot change: they are stale then, and go to another group.
@@ -253,13 +220,13 @@ class Publisher:
             or any(mesh == group.mesh and each in shape.targets for mesh, each in touched.destinations)
         )
 
-    def _is_other(self, group: _Group, touched: view.Touched) -> bool:
+    def _is_other(self, group: feeds.Group, touched: view.Touched) -> bool:
         """Whether more than single destinations of a group may look different."""
         picture = self._world.meshes.get(group.mesh)
         is_basis = picture is not None and group.basis is not None and group.basis.mesh is picture.resource
         return group.mesh in touched.meshes or not is_basis
 
-    def _try_reshape(self, group: _Group, touched: view.Touched | None = None) -> bool:
+    def _try_reshape(self, group: feeds.Group, touched: view.Touched | None = None) -> bool:
         """As `_reshape`; where that fails, its proxies keep what they have and it is tried again later."""
         try:
             return self._reshape(group, touched)
@@ -272,7 +239,7 @@ class Publisher:
             self._retry_later(group, self._wake.set)
             return False
 
-    def _reshape(self, group: _Group, touched: view.Touched | None = None) -> bool:
+    def _reshape(self, group: feeds.Group, touched: view.Touched | None = None) -> bool:
         """Builds a group's shape from the new picture; whether anything in it changed.
 
         With `touched`, no more than the destinations that it names look different.
@@ -297,19 +264,21 @@ class Publisher:
             before is None or before.sets.keys() != after.keys() or any(before.sets[k] is not after[k] for k in after)
         )
 
-    async def _publish(self, stale: Mapping[Feed, None], changed: Mapping[Feed, None]) -> None:
-        """Renews the personal halves of `stale` feeds and hands out snapshots, a few proxies at a time."""
+    async def _publish(
+        self, stale: Mapping[feeds.Feed, matched.Matched | None], changed: Mapping[feeds.Feed, None]
+    ) -> None:
+        """Renews `stale` feeds, given what policies say of them where that alone changed, and hands out snapshots, a few proxies at a time."""
         for done, feed in enumerate({**stale, **changed}, start=1):
-            group = await self._renew(feed) if feed in stale else None
+            group = await self._renew(feed, stale[feed]) if feed in stale else None
             for each in group.feeds if group is not None else (feed,):
-                self._hand_out(each)
+                each.hand_out()
             if group is not None or done % FEEDS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _renew(self, feed: Feed) -> _Group | None:
-        """Compiles one feed's personal half; where that fails, the last good one stays.
+    async def _renew(self, feed: feeds.Feed, said: matched.Matched | None) -> feeds.Group | None:
+        """Puts one feed where it belongs, and compiles its personal half unless nothing but `said` changed, and not there.
 
-        Returns its group if the shape had to be built for it.
+        Where that fails, the last good one stays. Returns its group if the shape had to be built for it.
         """
         picture = self._world.meshes.get(feed.key.mesh)
         dataplane = picture.dataplanes.get(feed.key.name) if picture else None
@@ -320,23 +289,17 @@ class Publisher:
             if subject is None or subject.resource is not dataplane:
                 subject = proxy.facts_of(dataplane, feed.metadata)
             basis = self._compiler.basis(picture, subject)
-            by_mesh, by_identity = await self._issued(picture, dataplane, basis.held)
-            certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
-            if not self._is_attached(feed):
+            is_own_same = (
+                said is not None
+                and (feed.said is not None and feed.said.is_same_of_own(said))
+                and (feed.subject is subject and basis.is_same(feed.basis))
+            )
+            said = said or self._compiler.match(picture, subject)
+            if not is_own_same and not await self._compile_own(feed, picture, subject, said, basis):
                 self._forget(feed.key)  # its stream ended while we waited
                 return None
-            said = self._compiler.match(picture, subject)
-            issued = compile.Issued(_pems(by_mesh), _pems(by_identity))
-            own = self._compiler.own(picture, subject, said, issued, certificate)
-            feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
-            key = compile.shape_key(picture, subject, said)
-            feed.subject, feed.said, feed.identity = subject, said, by_identity or by_mesh
-            if basis.held.chosen is not None and basis.held.is_external:
-                feed.identity = issuing.External(str(basis.held.chosen.kri), picture.trusts.kris)
-            is_same = feed.own is not None and feed.own.sets == own.sets
-            feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
-            feed.basis = basis
-            group = self._join(feed, key)
+            feed.subject, feed.said, feed.basis = subject, said, basis
+            group = self._join(feed, compile.shape_key(picture, subject, said))
             self._give_up(feed)
             if group.shape is None or group.is_behind or not basis.is_same(group.basis):
                 self._reshape(group)
@@ -349,6 +312,30 @@ class Publisher:
             self._retry_later(feed, lambda: self.refresh(feed))
         return None
 
+    async def _compile_own(
+        self,
+        feed: feeds.Feed,
+        picture: view.MeshView,
+        subject: proxy.ProxyFacts,
+        said: matched.Matched,
+        basis: compile.Basis,
+    ) -> bool:
+        """Compiles the personal half of a feed; False where its stream ended meanwhile."""
+        dataplane = subject.resource
+        by_mesh, by_identity = await self._issued(picture, dataplane, basis.held)
+        certificate = await self._admin_certificate(dataplane) if subject.admin.port else None
+        if not self._is_attached(feed):
+            return False
+        issued = compile.Issued(_pems(by_mesh), _pems(by_identity))
+        own = self._compiler.own(picture, subject, said, issued, certificate)
+        feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
+        feed.identity = by_identity or by_mesh
+        if basis.held.chosen is not None and basis.held.is_external:
+            feed.identity = issuing.External(str(basis.held.chosen.kri), picture.trusts.kris)
+        is_same = feed.own is not None and feed.own.sets == own.sets
+        feed.own = dataclasses.replace(own, sets=feed.own.sets) if feed.own and is_same else own
+        return True
+
     async def _issued(
         self, picture: view.MeshView, dataplane: res.Resource[Any], held: credentials.Held
     ) -> tuple[issuing.Identity | None, issuing.Identity | None]:
@@ -359,7 +346,7 @@ class Publisher:
             return by_mesh, None
         return by_mesh, await self._identities.by_identity(held.chosen, dataplane, picture.trusts.kris)
 
-    def _is_attached(self, feed: Feed) -> bool:
+    def _is_attached(self, feed: feeds.Feed) -> bool:
         return feed in self._feeds.get(feed.key, {})
 
     def _forget(self, key: res.Key) -> None:
@@ -372,7 +359,7 @@ class Publisher:
         pair = await self._admin_certificates.server(dataplane)
         return admin.AdminCertificate(pair.cert_pem, pair.key_pem, await self._admin_certificates.trust())
 
-    def _retry_later(self, failed: Feed | _Group, again: Callable[[], None]) -> None:
+    def _retry_later(self, failed: feeds.Feed | feeds.Group, again: Callable[[], None]) -> None:
         def retry() -> None:
             del self._failed[failed]
             again()
@@ -380,13 +367,13 @@ class Publisher:
         if failed not in self._failed:
             self._failed[failed] = asyncio.get_running_loop().call_later(RETRY_SECONDS, retry)
 
-    def _give_up(self, failed: Feed | _Group) -> None:
+    def _give_up(self, failed: feeds.Feed | feeds.Group) -> None:
         """No further try is needed."""
         timer = self._failed.pop(failed, None)
         if timer is not None:
             timer.cancel()
 
-    def _join(self, feed: Feed, key: Hashable) -> _Group:
+    def _join(self, feed: feeds.Feed, key: Hashable) -> feeds.Group:
         """Puts a feed where proxies of its shape are; the maps of the shape it had are kept where nothing differs."""
         if feed.group is not None and feed.group.key == key:
             return feed.group
@@ -394,13 +381,13 @@ class Publisher:
         self._leave(feed)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(key, feed.key.mesh)
+            group = self._groups[key] = feeds.Group(key, feed.key.mesh)
             group.shape, group.is_behind = before, before is not None
         group.feeds[feed] = None
         feed.group = group
         return group
 
-    def _leave(self, feed: Feed) -> None:
+    def _leave(self, feed: feeds.Feed) -> None:
         group = feed.group
         if group is None:
             return
@@ -410,32 +397,9 @@ class Publisher:
             self._groups.pop(group.key, None)
             self._give_up(group)
 
-    @staticmethod
-    def _hand_out(feed: Feed) -> None:
-        """Gives the stream both halves, if they fit together and it does not have them yet.
-
-        A proxy whose one half knows of mutual TLS and whose other half does not would be cut off from its peers.
-        """
-        own, group = feed.own, feed.group
-        if own is None or group is None or group.shape is None:
-            return
-        if feed.basis is None or not feed.basis.is_same(group.basis):
-            return
-        made = compile.snapshot(own, group.shape)
-        if feed.snapshot is None or not _is_same(feed.snapshot, made):
-            feed.snapshot = made
-            feed.changed.set()
-
 
 def _pems(identity: issuing.Identity | None) -> compile.Identity | None:
     return compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity is not None else None
-
-
-def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:
-    """Whether two snapshots are made of the same objects."""
-    return old.sets.keys() == new.sets.keys() and all(
-        old.sets[kind].shared is each.shared and old.sets[kind].own is each.own for kind, each in new.sets.items()
-    )
 
 
 def _reported(found: Iterable[str], before: tuple[str, ...], mesh: str, **who: str) -> tuple[str, ...]:

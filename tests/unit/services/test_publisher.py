@@ -12,16 +12,18 @@ import pytest
 from kuma.base import errors
 from kuma.compiler import compile, matched
 from kuma.discovery import resources as xds
+from kuma.policies.meshtimeout import translate as timeouts
 from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, meshidentity, meshtrust, serviceinsight
-from kuma.services import admin_certificates, cas, identities, mesh_identities, metrics, publisher
+from kuma.services import admin_certificates, cas, feeds, identities, mesh_identities, metrics, publisher
 from kuma.store import memory, protocol
 
 _KINDS = (mesh.KIND, dataplane.KIND, meshidentity.KIND, meshtrust.KIND, serviceinsight.KIND)
-CATALOG = catalogs.Catalog([*_KINDS, permissions.POLICY.kind])
+POLICIES = (timeouts.POLICY, permissions.POLICY)
+CATALOG = catalogs.Catalog([*_KINDS, *(each.kind for each in POLICIES)])
 
 MESH = res.Key("Mesh", "", "default")
 
@@ -50,11 +52,21 @@ class Compiler(compile.Compiler):
     broken = ""
     unmatched = ""
     shapes = 0
+    halves = 0
 
     def match(self, picture: Any, subject: Any) -> matched.Matched:
         if self.unmatched == subject.resource.meta.name:
             raise ValueError("cannot be matched")
         return super().match(picture, subject)
+
+    def match_again(self, picture: Any, subject: Any, before: Any, changed: Any) -> matched.Matched:
+        if self.unmatched == subject.resource.meta.name:
+            raise ValueError("cannot be matched")
+        return super().match_again(picture, subject, before, changed)
+
+    def own(self, picture: Any, subject: Any, said: Any, issued: Any, admin_certificate: Any) -> compile.Own:
+        self.halves += 1
+        return super().own(picture, subject, said, issued, admin_certificate)
 
     def shape(self, picture: Any, subject: Any, said: Any, before: compile.Shape | None = None) -> compile.Shape:
         self.shapes += 1
@@ -74,7 +86,7 @@ class World:
     def __init__(self) -> None:
         self.store = memory.MemoryStore(clock, window=8)
         self.identities = Identities(self.store)
-        self.compiler = Compiler([permissions.POLICY])
+        self.compiler = Compiler(POLICIES)
         certificates = admin_certificates.AdminCertificates(self.store, clock)
         measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "")
         self.publisher = publisher.Publisher(
@@ -109,7 +121,7 @@ class World:
         networking = {"address": address, "inbound": [inbound], "outbound": listed}
         await self.put({"type": "Dataplane", "mesh": "default", "name": name, "networking": networking})
 
-    def attach(self, name: str) -> publisher.Feed:
+    def attach(self, name: str) -> feeds.Feed:
         return self.publisher.attach(res.Key("Dataplane", "default", name), {})
 
 
@@ -120,7 +132,7 @@ async def world() -> World:
     return made
 
 
-async def next_snapshot(feed: publisher.Feed) -> xds.Snapshot:
+async def next_snapshot(feed: feeds.Feed) -> xds.Snapshot:
     async with asyncio.timeout(5):
         await feed.changed.wait()
     feed.changed.clear()
@@ -283,6 +295,44 @@ async def test_a_policy_that_cannot_be_matched_for_one_proxy_stops_no_other(worl
         after = await next_snapshot(feed)
         assert after.of(xds.LISTENER).own != before.of(xds.LISTENER).own
         assert not odd.changed.is_set()
+
+
+def timeout(member: str, seconds: int) -> dict[str, Any]:
+    entry = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": f"{seconds}s"}}
+    return {"type": "MeshTimeout", "mesh": "default", "name": "t", "spec": {member: [entry]}}
+
+
+@pytest.mark.parametrize(("member", "halves"), [("to", 0), ("from", 2)])
+async def test_a_policy_that_speaks_of_calls_alone_leaves_what_is_the_proxys_own(world, member, halves):
+    await world.put_proxy("api")
+    await world.put_proxy("web", "api")
+    await world.put(timeout("to", 7))
+    async with world.running():
+        both = [world.attach("web"), world.attach("api")]
+        before = [await next_snapshot(feed) for feed in both]
+        built = world.compiler.halves
+        await world.put(timeout(member, 8))
+        after = await next_snapshot(both[0])
+        if halves:
+            await next_snapshot(both[1])  # which calls nobody
+        assert world.compiler.halves - built == halves
+        assert after.of(xds.CLUSTER).shared is not before[0].of(xds.CLUSTER).shared
+        assert (after.of(xds.CLUSTER).own is before[0].of(xds.CLUSTER).own) == (not halves)
+
+
+async def test_a_proxy_that_failed_is_compiled_whole_when_a_policy_about_calls_changes(world):
+    await world.put_proxy("api")
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        world.compiler.broken = "api"
+        await world.put_proxy("web", "api", address="10.3.3.3")
+        await asyncio.sleep(0)
+        world.compiler.broken = ""
+        await world.put(timeout("to", 8))
+        after = await next_snapshot(feed)
+        assert any(b"10.3.3.3" in each.value for each in after.of(xds.LISTENER).own.values())
 
 
 async def test_without_mutual_tls_certificates_of_the_mesh_are_let_go(world):
