@@ -1,8 +1,8 @@
 """Family `xds_context_hash`: a change of the store, and whether proxies may have to be configured anew for it.
 
 Kuma asks that on three levels, by the hash of what each one holds; here `WorldView.advance` answers. A mesh in full is
-what an edit touched of it; below that, what all its proxies share, and what all meshes share, is looked up in the
-pictures before and after.
+what an edit touched of it and, as in Kuma, what all meshes share; that, and what all proxies of a mesh share, is looked
+up in the pictures before and after.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ async def written(store: memory.MemoryStore, resource: res.Resource[Any]) -> res
 
 
 def is_mesh_reached(mesh: str, before: view.WorldView, after: view.WorldView, touched: view.Touched) -> bool:
-    """Whether anything of a mesh may look different to some proxy."""
-    return mesh in (
+    """Whether anything of a mesh, or of what all meshes share, may look different to some proxy."""
+    return is_world_reached(mesh, before, after, touched) or mesh in (
         touched.meshes
         | {key.mesh for key in touched.proxies}
         | {owner for owner, _ in touched.services | touched.destinations}
@@ -66,7 +66,7 @@ def is_mesh_reached(mesh: str, before: view.WorldView, after: view.WorldView, to
 
 def is_base_reached(mesh: str, before: view.WorldView, after: view.WorldView, touched: view.Touched) -> bool:
     """Whether what all proxies of a mesh share differs: everything but the proxies."""
-    return mesh in touched.meshes or _shared(before, mesh) != _shared(after, mesh)
+    return _shared(before, mesh) != _shared(after, mesh)
 
 
 def _shared(world: view.WorldView, mesh: str) -> object:
