@@ -1,4 +1,4 @@
-"""Metrics and access logs of the agent: `python -m bench.telemetry` prints CPU for a scrape, and log lines a second.
+"""Metrics and access logs of the agent: `python -m bench.telemetry` prints CPU and memory for a scrape, and log lines a second.
 
 The scrape is 2 MB of text as a busy Envoy has it: counters of 160 clusters, every third of them a subset of a service,
 and histograms. Log lines go through a real FIFO to a receiver in this process, as fast as they come.
@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import os
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 
-from bench import figures
+from bench import exporter, figures
 from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.metrics import assembly, exposition, merging, profiles
 
 SCRAPE_BUDGET = 150.0
 LINES_BUDGET = 5_000.0
+MEMORY_BUDGET = 40.0
 LINES = 100_000
 RUNS = 5
 
@@ -43,7 +45,6 @@ _BOUNDS = [
     "3600000",
     "+Inf",
 ]
-_LABELS = {f"label_{index}": "value" for index in range(10)}
 
 
 def envoy_metrics(size: int = 2_000_000) -> str:
@@ -123,17 +124,36 @@ def _write(path: str, line: bytes) -> None:
             os.write(fifo.fileno(), line * 100)
 
 
+async def export_memory(text: str) -> float:
+    """MB of an agent at the peak of exports to a collector, in a process of its own."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + text.encode())
+        writer.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        socket = str(pathlib.Path(folder, "admin.sock"))
+        async with await asyncio.start_unix_server(serve, socket):
+            command = [sys.executable, "-m", "bench.exporter", socket]
+            child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            said, _ = await child.communicate()
+    return float(said)
+
+
 def run() -> list[figures.Figure]:
     """CPU of the three answers to a scrape, and the pace of access logs."""
     text = envoy_metrics()
-    everything = assembly.Texts(text, [], profiles.Profiles(("All",)), _LABELS)
+    everything = assembly.Texts(text, [], profiles.Profiles(("All",)), exporter.LABELS)
     pace, lost = asyncio.run(log_lines())
+    memory = asyncio.run(export_memory(text))
     return [
         figures.Figure("kuma-dp: 2 MB of Envoy's metrics merged, CPU", cpu(lambda: merge(text)), "ms", SCRAPE_BUDGET),
         figures.Figure(
             "kuma-dp: the same for a MeshMetric", cpu(lambda: assembly.as_text(everything)), "ms", SCRAPE_BUDGET
         ),
-        figures.Figure("kuma-dp: the same as OTLP", cpu(lambda: assembly.as_requests(everything, 0)), "ms"),
+        figures.Figure("kuma-dp: the same as OTLP", cpu(lambda: list(assembly.as_requests(everything, 0))), "ms"),
+        figures.Figure("kuma-dp: memory at the peak of that", memory, "MB", MEMORY_BUDGET),
         figures.Figure("kuma-dp: access log lines a second", pace, "", LINES_BUDGET, more_is_better=True),
         figures.Figure("kuma-dp: access log lines lost", lost, ""),
     ]

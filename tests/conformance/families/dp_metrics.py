@@ -65,7 +65,10 @@ def _concatenate(case: dict[str, Any], folder: Path) -> str:
 def _to_otel(case: dict[str, Any], folder: Path) -> str:
     options = case["options"]
     families = exposition.parse((folder / case["input"]).read_text())
-    scoped = points.convert(families, options["kumaVersion"], options["extraLabels"], _nanoseconds(options["time"]))
+    scoped: dict[points.Scope, list[points.Metric]] = {}
+    now = _nanoseconds(options["time"])
+    for scope, metric in points.convert(families.values(), options["kumaVersion"], options["extraLabels"], now):
+        scoped.setdefault(scope, []).append(metric)
     ordered = sorted(scoped.items(), key=lambda each: each[0].name)
     return json.dumps([{"scope": _scope(scope), "metrics": _metrics(metrics)} for scope, metrics in ordered])
 

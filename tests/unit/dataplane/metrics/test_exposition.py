@@ -137,3 +137,30 @@ def test_a_written_number_is_the_same_number(value: float) -> None:
 def test_any_text_is_read_and_what_is_written_is_stable(text: str) -> None:
     written = again(text)
     assert again(written) == written
+
+
+GROUPS = (
+    "# HELP a About\n# TYPE a counter\na_total 1\n# TYPE b histogram\n"
+    'b_bucket{le="1"} 1\nb_sum 2\nb_count 1\nc 3\nd 4\n# TYPE e info\ne_info{v="1"} 1\n# EOF\n'
+)
+
+
+def test_families_one_by_one_are_those_of_the_whole() -> None:
+    assert list(exposition.read(GROUPS)) == list(exposition.parse(GROUPS).values())
+
+
+def test_only_what_was_read_so_far_is_held() -> None:
+    reading = exposition.read(GROUPS + "x" * 200_000)
+    assert [len(next(reading).samples) for _ in range(2)] == [1, 3]
+
+
+def test_a_family_whose_lines_are_scattered_comes_in_parts() -> None:
+    text = "# TYPE a counter\na 1\n# TYPE b gauge\nb 1\na 2\n# TYPE c gauge\nc 1\n"
+    parts = [(each.name, each.kind, [sample.value for sample in each.samples]) for each in exposition.read(text)]
+    assert parts == [("a", "counter", ["1"]), ("a", "counter", ["2"]), ("b", "gauge", ["1"]), ("c", "gauge", ["1"])]
+    assert [sample.value for sample in exposition.parse(text)["a"].samples] == ["1", "2"]
+
+
+def test_a_text_longer_than_a_block_loses_no_line() -> None:
+    text = "".join(f'a{{x="{each}"}} {each}\n' for each in range(20_000))
+    assert [each.value for each in exposition.parse(text)["a"].samples] == [str(each) for each in range(20_000)]

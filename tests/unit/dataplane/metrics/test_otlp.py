@@ -29,7 +29,7 @@ l{otel_scope_name="lib",otel_scope_version="2",otel_scope_schema_url="u",x="1"} 
 
 
 def read(text: str) -> list[ExportMetricsServiceRequest]:
-    scoped = points.convert(exposition.parse(text), "1.2.3", {"mesh": "dé"}, 9)
+    scoped = points.convert(exposition.parse(text).values(), "1.2.3", {"mesh": "dé"}, 9)
     return [ExportMetricsServiceRequest.FromString(each) for each in otlp.requests(scoped, "1.2.3")]
 
 
@@ -70,7 +70,7 @@ def test_every_kind_of_metric() -> None:
 def test_no_request_is_too_large_for_a_collector() -> None:
     label = "x" * 500
     lines = (f'm{metric}{{l="{label}{each}"}} {each}' for metric, each in itertools.product((1, 2, 3), range(3000)))
-    scoped = points.convert(exposition.parse("\n".join(lines)), "1", {}, 9)
+    scoped = points.convert(exposition.parse("\n".join(lines)).values(), "1", {}, 9)
     requests = list(otlp.requests(scoped, "1"))
 
     assert len(requests) > 1

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from kuma.apps.dataplane.metrics import assembly, exposition, points, profiles
 from kuma.apps.dataplane.metrics.points import Scope
@@ -10,8 +11,11 @@ NOW = 1_700_000_000_000_000_000
 KUMA = Scope("kuma", "1.2.3")
 
 
-def converted(text: str, **extra: str) -> points.Scoped:
-    return points.convert(exposition.parse(text), "1.2.3", extra, NOW)
+def converted(text: str, **extra: str) -> dict[Scope, list[points.Metric]]:
+    found: dict[Scope, list[points.Metric]] = {}
+    for scope, metric in points.convert(exposition.parse(text).values(), "1.2.3", extra, NOW):
+        found.setdefault(scope, []).append(metric)
+    return found
 
 
 def test_numbers() -> None:
@@ -74,4 +78,16 @@ def test_no_number_is_too_strange_for_a_collector(lines: list[tuple[str, str, st
         for name, bound, value, time in lines
     )
     texts = assembly.Texts(text, [], profiles.Profiles(("All",)), {})
-    assert len(assembly.as_requests(texts, NOW)) <= 1
+    assert len(list(assembly.as_requests(texts, NOW))) <= 1
+
+
+def test_what_envoy_and_an_application_both_offer_counts_once() -> None:
+    envoy = '# TYPE a counter\na{x="1"} 1\n# TYPE k gauge\nk 1\n# TYPE unwanted gauge\nunwanted 1\n'
+    applications = ['# TYPE a counter\na{x="1"} 9\na{x="2"} 2\n# TYPE k counter\nk 9\n', "own 3\n", "own 9\n"]
+    everything = profiles.Profiles(("All",), exclude=(profiles.Selector("Exact", "unwanted"),))
+    requests = assembly.as_requests(assembly.Texts(envoy, applications, everything, {}), NOW)
+    (request,) = map(ExportMetricsServiceRequest.FromString, requests)
+    metrics = request.resource_metrics[0].instrumentation_library_metrics[0].metrics
+    assert [each.name for each in metrics] == ["a", "k", "own"]
+    assert [each.as_double for each in metrics[0].sum.data_points] == [1.0, 2.0]
+    assert [each.gauge.data_points[0].as_double for each in metrics[1:]] == [1.0, 3.0]

@@ -7,7 +7,7 @@ Sources: prometheus.io/docs/instrumenting/exposition_formats, the OpenMetrics sp
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,6 +37,8 @@ class Family:
 
 Families = dict[str, Family]
 """By name, in the order of their first line."""
+
+_BLOCK = 65_536
 
 _Owners = dict[str, tuple[str, Family]]
 """The family of each name that samples may have, and the name itself: names and labels of samples are kept once."""
@@ -71,29 +73,71 @@ _UNESCAPED = {"n": "\n"}
 
 def parse(text: str) -> Families:
     """The families of a scrape that have samples. Counters of OpenMetrics get the name of their samples."""
-    declared: Families = {}
-    owners: _Owners = {}
-    checked = {"": ""}
-    counts_seconds = text.rstrip().endswith("# EOF")  # OpenMetrics does
-    for line in text.split("\n"):
-        if line.startswith("#"):
-            _read_comment(line, declared, owners)
-            continue
+    reading = _Reading(text)
+    for _ in reading.groups():
+        continue
+    families: Families = {}
+    for family in reading.taken():
+        families.setdefault(family.name, family)
+    return families
+
+
+def read(text: str) -> Iterator[Family]:
+    """The same families one by one, so that they need not all be there at a time; for texts that keep them together.
+
+    One whose lines are scattered comes in parts. Source: the format wants all lines of a metric in one group.
+    """
+    reading = _Reading(text)
+    for _ in reading.groups():
+        yield from reading.taken()
+
+
+class _Reading:
+    """The state of reading a text: families as declared so far, and what was found out about names and labels."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._declared: Families = {}
+        self._owners: _Owners = {}
+        self._checked = {"": ""}
+        self._counts_seconds = text[-100:].rstrip().endswith("# EOF")  # OpenMetrics does
+
+    def groups(self) -> Iterator[None]:
+        """Reads on, and stops wherever a family is declared and at the end."""
+        for line in _lines(self._text):
+            if line.startswith("#"):
+                known = len(self._declared)
+                self._read_comment(line)
+                if len(self._declared) > known:
+                    yield
+            else:
+                self._read_sample(line)
+        yield
+
+    def taken(self) -> Iterator[Family]:
+        """What was read since this was asked last, in the order of the first lines."""
+        for family in self._declared.values():
+            if family.samples:
+                name = family.samples[0].name if family.kind in ("counter", "info") else family.name
+                yield Family(name, _KINDS.get(family.kind, family.kind), family.help, family.samples)
+                family.samples = []
+
+    def _read_sample(self, line: str) -> None:
         # Most lines are `name{labels} digits`, of a family that was declared: worth a short cut.
         head, _, value = line.rpartition(" ")
         name, _, labels = head.partition("{")
-        owner = owners.get(name)
+        owner = self._owners.get(name)
         timestamp = ""
         if owner is None or not value.isdigit() or labels[-1:] != "}" or " # {" in labels:
             matched = _SAMPLE.match(line)
             if matched is None:
-                continue
+                return
             name, labels, value, timestamp = matched.groups("")
-            if timestamp and counts_seconds:
+            if timestamp and self._counts_seconds:
                 timestamp = f"{float(timestamp) * 1000:.0f}"
-            owner = owners.get(name)
+            owner = self._owners.get(name)
             if owner is None:
-                owner = owners[name] = name, declared.setdefault(name, Family(name))
+                owner = self._owners[name] = name, self._declared.setdefault(name, Family(name))
         else:
             labels = labels[:-1]
         name, family = owner
@@ -101,41 +145,37 @@ def parse(text: str) -> Families:
         bound_label = _BOUNDS.get(family.kind)
         if bound_label is not None and bound_label in labels:
             labels, bound = _without(labels, bound_label)
-        same = checked.get(labels)
+        same = self._checked.get(labels)
         if same is None:
             if _LABELS.fullmatch(labels) is None:
-                continue
-            same = checked[labels] = labels
+                return
+            same = self._checked[labels] = labels
         family.samples.append(Sample(name, same, bound, value, timestamp))
-    return _with_samples(declared)
+
+    def _read_comment(self, line: str) -> None:
+        """Takes in `# TYPE` and `# HELP`; other comments say nothing."""
+        parts = line.split(None, 3)
+        if len(parts) < 3 or parts[0] != "#" or parts[1] not in ("TYPE", "HELP"):
+            return
+        family = self._declared.setdefault(parts[2], Family(parts[2]))
+        said = parts[3].rstrip() if len(parts) == 4 else ""
+        if parts[1] == "HELP":
+            family.help = said
+        elif not family.samples:
+            family.kind = said
+            self._owners[family.name] = family.name, family
+            for suffix in _SUFFIXES.get(said, ()):
+                name = family.name + suffix
+                self._owners.setdefault(name, (name, family))
 
 
-def _with_samples(declared: Families) -> Families:
-    families: Families = {}
-    for family in declared.values():
-        if family.samples:
-            if family.kind in ("counter", "info"):
-                family.name = family.samples[0].name
-            family.kind = _KINDS.get(family.kind, family.kind)
-            families.setdefault(family.name, family)
-    return families
-
-
-def _read_comment(line: str, declared: Families, owners: _Owners) -> None:
-    """Takes in `# TYPE` and `# HELP`; other comments say nothing."""
-    parts = line.split(None, 3)
-    if len(parts) < 3 or parts[0] != "#" or parts[1] not in ("TYPE", "HELP"):
-        return
-    family = declared.setdefault(parts[2], Family(parts[2]))
-    said = parts[3].rstrip() if len(parts) == 4 else ""
-    if parts[1] == "HELP":
-        family.help = said
-    elif not family.samples:
-        family.kind = said
-        owners[family.name] = family.name, family
-        for suffix in _SUFFIXES.get(said, ()):
-            name = family.name + suffix
-            owners.setdefault(name, (name, family))
+def _lines(text: str) -> Iterator[str]:
+    """The lines, cut a block at a time: all at once are more than the text itself. Some blank ones come along."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        yield from text[start:end].split("\n")
+        start = end
 
 
 def _without(labels: str, wanted: str) -> tuple[str, str]:

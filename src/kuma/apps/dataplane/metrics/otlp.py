@@ -6,12 +6,16 @@ which are most of the bytes, are encoded once this way. Numbers of fields stand 
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from kuma.apps.dataplane.metrics import points as kinds
-from kuma.apps.dataplane.metrics.points import Attributes, Metric, Point, Scope, Scoped
+from kuma.apps.dataplane.metrics.points import Attributes, Metric, Point, Scope
 
-LARGEST_REQUEST = 2 * 1024 * 1024
-"""Bytes after which another request begins: collectors refuse messages above 4 MiB by default."""
+LARGEST_REQUEST = 256 * 1024
+"""Bytes after which another request begins.
+
+Collectors take 4 MiB by default; but what is built, framed and sent at a time is what the agent's memory peaks with.
+"""
 
 _Known = dict[tuple[int, Attributes], bytes]
 """Attributes that were encoded already, by the number of their field."""
@@ -24,27 +28,53 @@ _CUMULATIVE = b"\x10\x02"
 _MONOTONIC = b"\x18\x01"
 
 
-def requests(scoped: Scoped, version: str) -> Iterator[bytes]:
-    """The points as ExportMetricsServiceRequests, none of them too large. `version` is the agent's."""
+@dataclass(slots=True)
+class _Batch:
+    """Metrics of a scope, encoded, that wait until there are enough of them. `about` says which scope it is."""
+
+    about: bytes
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def has_room_for(self, part: bytes) -> bool:
+        return not self.parts or self.size + len(part) <= LARGEST_REQUEST
+
+    def add(self, part: bytes) -> None:
+        self.parts.append(_field(2, part))
+        self.size += len(part)
+
+    def taken(self, resource: bytes, scope: Scope) -> bytes:
+        """The request with all that waits; nothing does afterwards."""
+        metrics, self.parts, self.size = self.parts, [], 0
+        length = len(self.about) + sum(map(len, metrics))
+        schema = _text(3, scope.schema_url)
+        head = _head(2, length + len(schema))
+        return _field(1, b"".join([resource, head, self.about, *metrics, schema]))
+
+
+def requests(metrics: Iterable[tuple[Scope, Metric]], version: str) -> Iterator[bytes]:
+    """The points as ExportMetricsServiceRequests, none of them too large. `version` is the agent's.
+
+    Metrics are taken one by one, so what waits to be sent is all that there ever is of them.
+    """
     resource = _field(1, _attributes(1, (("service.name", "kuma-dp"), ("service.version", version))))
     known: _Known = {}
-    for scope, metrics in scoped.items():
-        about = _field(1, _text(1, scope.name) + _text(2, scope.version) + _attributes(3, scope.attributes))
-        batch: list[bytes] = []
-        free = LARGEST_REQUEST
-        for encoded in (part for metric in metrics for part in _metric_parts(metric, known)):
-            if batch and len(encoded) > free:
-                yield _request(resource, about, batch, scope)
-                batch, free = [], LARGEST_REQUEST
-            batch.append(_field(2, encoded))
-            free -= len(encoded)
-        if batch:
-            yield _request(resource, about, batch, scope)
+    batches: dict[Scope, _Batch] = {}
+    for scope, metric in metrics:
+        batch = batches.get(scope)
+        if batch is None:
+            batch = batches[scope] = _Batch(_about(scope))
+        for part in _metric_parts(metric, known):
+            if not batch.has_room_for(part):
+                yield batch.taken(resource, scope)
+            batch.add(part)
+    for scope, batch in batches.items():
+        if batch.parts:
+            yield batch.taken(resource, scope)
 
 
-def _request(resource: bytes, about: bytes, metrics: Iterable[bytes], scope: Scope) -> bytes:
-    scope_metrics = about + b"".join(metrics) + _text(3, scope.schema_url)
-    return _field(1, resource + _field(2, scope_metrics))
+def _about(scope: Scope) -> bytes:
+    return _field(1, _text(1, scope.name) + _text(2, scope.version) + _attributes(3, scope.attributes))
 
 
 def _metric_parts(metric: Metric, known: _Known) -> Iterator[bytes]:
@@ -99,7 +129,12 @@ def _text(number: int, value: str) -> bytes:
 
 
 def _field(number: int, payload: bytes) -> bytes:
-    return _tag(number, _BYTES) + _varint(len(payload)) + payload
+    return _head(number, len(payload)) + payload
+
+
+def _head(number: int, length: int) -> bytes:
+    """What stands before the bytes of a field."""
+    return _tag(number, _BYTES) + _varint(length)
 
 
 def _fixed(number: int, value: int) -> bytes:

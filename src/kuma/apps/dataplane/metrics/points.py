@@ -7,10 +7,10 @@ Sources: Kuma's mapping; opentelemetry.io/docs/specs/otel/compatibility/promethe
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kuma.apps.dataplane.metrics.exposition import Families, Family, Sample, label_pairs
+from kuma.apps.dataplane.metrics.exposition import Family, Sample, label_pairs
 
 Attributes = tuple[tuple[str, str], ...]
 """Names and values, sorted by name."""
@@ -55,15 +55,16 @@ class Metric:
     points: list[Point] = field(default_factory=list)
 
 
-Scoped = dict[Scope, list[Metric]]
+def convert(
+    families: Iterable[Family], version: str, extra: Mapping[str, str], now: int
+) -> Iterator[tuple[Scope, Metric]]:
+    """All samples, each family once for each of its scopes, as they come.
 
-
-def convert(families: Families, version: str, extra: Mapping[str, str], now: int) -> Scoped:
-    """All samples, by scope. `version` is that of the scope `kuma`, `now` the time of samples without their own."""
-    scoped: Scoped = {}
+    `version` is that of the scope `kuma`, `now` the time of samples without their own.
+    """
     known: dict[str, tuple[Scope, Attributes]] = {}
     own = Scope("kuma", version)
-    for family in families.values():
+    for family in families:
         metrics: dict[Scope, Metric] = {}
         points: dict[str, Point] = {}
         for sample in family.samples:
@@ -77,10 +78,9 @@ def convert(families: Families, version: str, extra: Mapping[str, str], now: int
                 metric = metrics.get(found[0])
                 if metric is None:
                     metric = metrics[found[0]] = Metric(family.name, family.help, _kind_of(family))
-                    scoped.setdefault(found[0], []).append(metric)
                 metric.points.append(point)
             _fill(point, family, sample)
-    return scoped
+        yield from metrics.items()
 
 
 def _split(labels: str, own: Scope, extra: Mapping[str, str]) -> tuple[Scope, Attributes]:

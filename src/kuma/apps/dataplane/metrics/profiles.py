@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kuma.apps.dataplane.metrics.exposition import Families
+from kuma.apps.dataplane.metrics.exposition import Families, Family
 from kuma.apps.dataplane.metrics.merging import CLUSTER, HTTP_PREFIX, LISTENER
 
 Fits = Callable[[str], object]
@@ -76,18 +76,28 @@ _PLUMBING = re.compile(
 
 def filter_profiles(families: Families, profiles: Profiles) -> None:
     """Removes what was not asked for, in place. Series of the plumbing go where the profile is Basic."""
+    keeps = keeps_of(profiles)
+    for family in [each for each in families.values() if not keeps(each)]:
+        del families[family.name]
+
+
+def keeps_of(profiles: Profiles) -> Callable[[Family], bool]:
+    """Whether any of a family was asked for; what was not is removed from it."""
     is_basic = "All" not in profiles.names and ("Basic" in profiles.names or not profiles.names)
     selects: Fits = _BASIC if is_basic else (lambda _: "All" in profiles.names)
     excluded = [_fits(each) for each in profiles.exclude]
     included = [_fits(each) for each in profiles.include]
-    for name, family in list(families.items()):
+
+    def keeps(family: Family) -> bool:
+        name = family.name
         wanted = bool(selects(name)) and not any(fits(name) for fits in excluded)
         if not wanted and not any(fits(name) for fits in included):
-            del families[name]
-        elif is_basic:
+            return False
+        if is_basic:
             family.samples = [each for each in family.samples if not _PLUMBING(each.labels)]
-            if not family.samples:
-                del families[name]
+        return bool(family.samples)
+
+    return keeps
 
 
 def _fits(selector: Selector) -> Fits:
