@@ -7,16 +7,13 @@ leaves costs work for the MeshServices it belongs to, and for nothing else. Sour
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kuma.base import labels
 from kuma.base.kri import Kri
-from kuma.mesh import destinations, endpoints, zones
+from kuma.mesh import destinations, endpoints, selectors, zones
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, meshmultizoneservice, meshservice
-
-Term = tuple[str, str, str]
-"""How proxies are found: `tag`, `label` or `name`, the key and the value."""
 
 Dataplanes = Mapping[str, res.Resource[dataplane.Dataplane]]
 Given = tuple[tuple[str, endpoints.Endpoint], ...]
@@ -47,7 +44,7 @@ class Proxies:
 class _Filed(NamedTuple):
     """Why a MeshService has the members it has: the term, and what says the rest."""
 
-    term: Term
+    term: selectors.Term
     spec: meshservice.MeshService
 
     def is_same(self, other: "_Filed") -> bool:
@@ -63,7 +60,7 @@ class BackingIndex:
     _services: Mapping[Kri, Mapping[str, endpoints.Service]] = field(default_factory=dict)
     _members: Mapping[Kri, Mapping[str, Given]] = field(default_factory=dict)
     _filed: Mapping[Kri, "_Filed"] = field(default_factory=dict)
-    _by_term: Mapping[Term, tuple[Kri, ...]] = field(default_factory=dict)
+    _by_term: Mapping[selectors.Term, tuple[Kri, ...]] = field(default_factory=dict)
 
     def of(self, kri: Kri) -> endpoints.Service | None:
         """Who answers for a destination; None where there is no such destination."""
@@ -99,7 +96,7 @@ class _Draft:
         self.services = dict(before._services)
         self.members: Mapping[Kri, Mapping[str, Given]] = before._members
         self.filed: Mapping[Kri, _Filed] = before._filed
-        self.by_term: Mapping[Term, tuple[Kri, ...]] = before._by_term
+        self.by_term: Mapping[selectors.Term, tuple[Kri, ...]] = before._by_term
         self.dirty: dict[Kri, None] = {}
         self.refiled: set[Kri] = set()
 
@@ -110,7 +107,7 @@ class _Draft:
             return
         self.dirty.update(dict.fromkeys(changed))
         members, filed = dict(self.members), dict(self.filed)
-        places: dict[Term, dict[Kri, None]] = {}
+        places: dict[selectors.Term, dict[Kri, None]] = {}
         for kri in changed:
             old, new = filed.get(kri), _file(self.index.entry(kri))
             if old is not None and new is not None and old.is_same(new):
@@ -215,47 +212,24 @@ def _outside(index: destinations.DestinationIndex) -> Iterator[Kri]:
 def _file(entry: destinations.Entry | None) -> _Filed | None:
     """What to find the proxies of a MeshService by; None where no proxy of this zone can belong to it."""
     spec = entry.resource.spec if entry is not None else None
-    if entry is None or not isinstance(spec, meshservice.MeshService) or spec.selector is None:
+    if entry is None or not isinstance(spec, meshservice.MeshService):
         return None
     if not all(each.is_local for each in entry.ports):
         return None
-    term = _term_of(spec.selector)
+    term = selectors.term_of(spec.selector)
     return _Filed(term, spec) if term is not None else None
 
 
-def _term_of(selector: meshservice.Selector) -> Term | None:
-    if selector.dataplane_ref is not None:
-        return "name", "", selector.dataplane_ref.name
-    if selector.dataplane_tags is not None:
-        return _rarest("tag", selector.dataplane_tags)
-    if selector.dataplane_labels is not None:
-        return _rarest("label", selector.dataplane_labels.match_labels or {})
-    return None
-
-
-def _rarest(how: str, wanted: Mapping[str, str]) -> Term | None:
-    """A service has fewer proxies than any other tag. Nothing selects nothing."""
-    if not wanted:
-        return None
-    key = labels.SERVICE_TAG if labels.SERVICE_TAG in wanted else min(wanted)
-    return how, key, wanted[key]
-
-
-def _terms(proxy: "res.Resource[dataplane.Dataplane] | None") -> Iterator[Term]:
+def _terms(proxy: "res.Resource[dataplane.Dataplane] | None") -> Iterator[selectors.Term]:
     """Every term that a proxy can be found by."""
     if proxy is None:
-        return
-    yield "name", "", proxy.meta.name
-    for key, value in proxy.meta.labels.items():
-        yield "label", key, value
-    for inbound in _inbounds(proxy):
-        for key, value in inbound.tags.items():
-            yield "tag", key, value
+        return iter(())
+    return selectors.terms_of(proxy.meta.name, proxy.meta.labels, _tag_sets(proxy))
 
 
-def _candidates(wanted: Collection[Term], proxies: Proxies) -> Mapping[Term, Iterable[str]]:
+def _candidates(wanted: Collection[selectors.Term], proxies: Proxies) -> Mapping[selectors.Term, Iterable[str]]:
     """The proxies that have a term, for each that is wanted."""
-    found: dict[Term, Iterable[str]] = {}
+    found: dict[selectors.Term, Iterable[str]] = {}
     searched: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for term in wanted:
         how, key, value = term
@@ -267,41 +241,33 @@ def _candidates(wanted: Collection[Term], proxies: Proxies) -> Mapping[Term, Ite
             found[term] = searched.setdefault((how, key), {}).setdefault(value, {})
     for (how, key), by_value in searched.items():
         for name, proxy in proxies.dataplanes.items():
-            for pairs in (proxy.meta.labels,) if how == "label" else (each.tags for each in _inbounds(proxy)):
+            for pairs in (proxy.meta.labels,) if how == "label" else _tag_sets(proxy):
                 having = by_value.get(pairs.get(key, ""))
                 if having is not None:
                     having[name] = None
     return found
 
 
-def _inbounds(proxy: res.Resource[dataplane.Dataplane]) -> Iterator[dataplane.Inbound]:
+def _tag_sets(proxy: res.Resource[dataplane.Dataplane]) -> Iterator[selectors.Tags]:
     networking = proxy.spec.networking
-    inbounds = networking.inbound if networking is not None else ()
-    return (each for each in inbounds if each.state != dataplane.InboundState.IGNORED)
+    if networking is None:
+        return iter(())
+    return selectors.tag_sets(networking.inbound, networking.gateway.tags if networking.gateway else None)
 
 
 def _given(spec: meshservice.MeshService, proxy: res.Resource[dataplane.Dataplane]) -> Given:
     """What a proxy gives to a MeshService of this zone; nothing where its selector is not about the proxy."""
-    networking = proxy.spec.networking
-    if networking is None or spec.selector is None or not _selects(spec.selector, proxy):
+    networking, own = proxy.spec.networking, proxy.meta
+    if networking is None or not selectors.selects(spec.selector, own.name, own.labels, _tag_sets(proxy)):
         return ()
-    of_proxy = tuple(sorted(proxy.meta.labels.items()))
+    of_proxy = tuple(sorted(own.labels.items()))
     return tuple(
         (port.section, endpoints.endpoint_of(networking, inbound, of_proxy))
-        for inbound in _inbounds(proxy)
+        for inbound in selectors.in_force(networking.inbound)
         if inbound.is_ready
         for port in spec.ports
         if _is_target(port, inbound)
     )
-
-
-def _selects(selector: meshservice.Selector, proxy: res.Resource[Any]) -> bool:
-    if selector.dataplane_ref is not None:
-        return selector.dataplane_ref.name == proxy.meta.name
-    if selector.dataplane_tags is not None:
-        wanted = selector.dataplane_tags.items()
-        return any(wanted <= each.tags.items() for each in _inbounds(proxy))
-    return selector.dataplane_labels is not None and selector.dataplane_labels.matches(proxy.meta.labels)
 
 
 def _is_target(port: meshservice.Port, inbound: dataplane.Inbound) -> bool:

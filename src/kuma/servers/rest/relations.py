@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kuma.base import errors, labels
+from kuma.mesh import selectors
 from kuma.policy_engine import reach
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -135,16 +136,12 @@ class RelationEndpoints:
 
 def serves(service: res.Resource[meshservice.MeshService], proxy: reach.Proxy) -> bool:
     """Whether a proxy stands behind a MeshService; those of another zone do not."""
-    selector = service.spec.selector
     zone, own = service.meta.labels.get(labels.ZONE), proxy.meta.labels.get(labels.ZONE)
-    if selector is None or proxy.spec.networking is None or (zone and own and zone != own):
+    networking = proxy.spec.networking
+    if networking is None or (zone and own and zone != own):
         return False
-    if selector.dataplane_tags:
-        wanted = selector.dataplane_tags.items()
-        return any(wanted <= inbound.tags.items() for inbound in proxy.spec.networking.inbound)
-    if selector.dataplane_labels is not None:
-        return selector.dataplane_labels.matches(proxy.meta.labels)
-    return selector.dataplane_ref is not None and selector.dataplane_ref.name == proxy.meta.name
+    sets = selectors.tag_sets(networking.inbound, networking.gateway.tags if networking.gateway else None)
+    return selectors.selects(service.spec.selector, proxy.meta.name, proxy.meta.labels, sets)
 
 
 def reference(resource: AnyResource) -> Mapping[str, Any]:

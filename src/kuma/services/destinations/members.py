@@ -1,22 +1,17 @@
-"""Proxies as destinations see them, and how a MeshService selects them. Pure.
+"""Proxies as destinations see them. Pure.
 
-A selector is looked up by one *term*: a tag or label with its value, or a name. Every proxy is filed under all of its
-terms, so that a change finds what it reaches without a walk over the mesh. Source: Kuma's documentation, "MeshService".
+Every proxy is filed under all of its terms, so that a change finds what it reaches without a walk over the mesh: see
+`mesh.selectors`. Source: Kuma's documentation, "MeshService".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from kuma.base import labels
+from kuma.mesh import selectors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, meshservice
-
-Term = tuple[str, str, str]
-"""How a proxy is found (`tag`, `label`, `name`), key and value."""
-
-ANY: Term = ("any", "", "")
-"""The term of every proxy: an empty set of tags or labels selects all."""
 
 NO_SERVICE_PORT = 49151
 """The port of an inbound that stands for a proxy without any (Kuma's `TCPPortReserved`)."""
@@ -42,17 +37,14 @@ class Member:
     connection: Connection = field(default_factory=Connection)
 
     @property
-    def tag_sets(self) -> Iterator[Mapping[str, str]]:
-        """The tags of each inbound, or of the gateway."""
-        if self.gateway_tags is not None:
-            yield self.gateway_tags
-        for each in self.inbounds:
-            yield each.tags
+    def all_tags(self) -> tuple[Mapping[str, str], ...]:
+        """The tags of the gateway, and those of each inbound, be it ignored or not."""
+        return self.gateway_tags or {}, *(each.tags for each in self.inbounds)
 
     @property
     def services(self) -> frozenset[str]:
         """Every service that it bears the name of."""
-        return frozenset(tags[labels.SERVICE_TAG] for tags in self.tag_sets if tags.get(labels.SERVICE_TAG))
+        return frozenset(tags[labels.SERVICE_TAG] for tags in self.all_tags if tags.get(labels.SERVICE_TAG))
 
     @property
     def workload(self) -> str:
@@ -64,12 +56,14 @@ class Member:
         """Sorts the oldest first."""
         return self.created, self.name
 
-    def terms(self) -> frozenset[Term]:
-        """Everything a selector could find it by."""
-        own: set[Term] = {ANY, ("name", "", self.name)}
-        own.update(("label", key, value) for key, value in self.labels.items())
-        own.update(("tag", key, value) for tags in self.tag_sets for key, value in tags.items())
-        return frozenset(own)
+    def terms(self) -> frozenset[selectors.Term]:
+        """Everything by which a selector, or a MeshService that it calls for, could find it."""
+        return frozenset(selectors.terms_of(self.name, self.labels, self.all_tags))
+
+    def is_selected(self, selector: meshservice.Selector | None) -> bool:
+        """Whether a selector is about the proxy."""
+        sets = selectors.tag_sets(self.inbounds, self.gateway_tags)
+        return selectors.selects(selector, self.name, self.labels, sets)
 
 
 def connection_of(insight: dataplaneinsight.DataplaneInsight) -> Connection:
@@ -88,34 +82,3 @@ def member_of(resource: res.Resource[dataplane.Dataplane], connection: Connectio
         networking.gateway.tags if networking.gateway is not None else None,
         connection,
     )
-
-
-def term_of(selector: meshservice.Selector | None) -> Term | None:
-    """The term to look a selector up by; None where it selects nothing."""
-    if selector is None:
-        return None
-    if selector.dataplane_ref is not None:
-        return "name", "", selector.dataplane_ref.name
-    if selector.dataplane_tags is not None:
-        return _rarest("tag", selector.dataplane_tags)
-    if selector.dataplane_labels is not None:
-        return _rarest("label", selector.dataplane_labels.match_labels or {})
-    return None
-
-
-def _rarest(how: str, wanted: Mapping[str, str]) -> Term:
-    """The service names fewer proxies than any other tag; among the rest there is nothing to tell."""
-    if not wanted:
-        return ANY
-    key = labels.SERVICE_TAG if labels.SERVICE_TAG in wanted else min(wanted)
-    return how, key, wanted[key]
-
-
-def selects(selector: meshservice.Selector, member: Member) -> bool:
-    """Whether a selector is about a proxy: by name, by all tags of one inbound (or of the gateway), or by labels."""
-    if selector.dataplane_ref is not None:
-        return selector.dataplane_ref.name == member.name
-    if selector.dataplane_tags is not None:
-        wanted = selector.dataplane_tags
-        return any(all(tags.get(key) == value for key, value in wanted.items()) for tags in member.tag_sets)
-    return selector.dataplane_labels is not None and selector.dataplane_labels.matches(member.labels)

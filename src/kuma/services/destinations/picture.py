@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from kuma.base import labels
-from kuma.mesh import spiffe_ids
+from kuma.mesh import selectors, spiffe_ids
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
@@ -58,8 +58,8 @@ class Contents:
     resource: res.Resource[mesh.Mesh] | None = None
     proxies: dict[str, members.Member] = field(default_factory=dict)
     connections: dict[str, members.Connection] = field(default_factory=dict)
-    by_term: dict[members.Term, set[str]] = field(default_factory=dict)
-    selecting: dict[members.Term, set[res.Key]] = field(default_factory=dict)
+    by_term: dict[selectors.Term, set[str]] = field(default_factory=dict)
+    selecting: dict[selectors.Term, set[res.Key]] = field(default_factory=dict)
     services: dict[res.Key, AnyResource] = field(default_factory=dict)
     several: dict[res.Key, AnyResource] = field(default_factory=dict)
     workloads: dict[res.Key, AnyResource] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Contents:
     tagged: Counter[str] = field(default_factory=Counter)
     named: dict[str, dict[str, AnyResource]] = field(default_factory=dict)
 
-    def of_term(self, term: members.Term) -> Iterator[members.Member]:
+    def of_term(self, term: selectors.Term) -> Iterator[members.Member]:
         """The proxies that are filed under a term."""
         return (self.proxies[name] for name in self.by_term.get(term, ()))
 
@@ -159,11 +159,11 @@ class Picture:
     def selected(self, service: AnyResource) -> list[members.Member]:
         """The proxies that a MeshService selects."""
         selector = service.spec.selector
-        term = members.term_of(selector)
+        term = selectors.term_of(selector)
         if term is None:
             return []
         found = self.contents(service.meta.mesh).of_term(term)
-        return [each for each in found if members.selects(selector, each)]
+        return [each for each in found if each.is_selected(selector)]
 
     def workers(self, key: res.Key) -> list[members.Member]:
         """The proxies of a Workload. On Kubernetes its name has the namespace behind a dot."""
@@ -314,8 +314,8 @@ class Picture:
             _keep(contents.several, key, after)
 
     def _index(self, contents: Contents, key: res.Key, before: AnyResource | None, after: AnyResource | None) -> None:
-        old = members.term_of(before.spec.selector) if before is not None else None
-        new = members.term_of(after.spec.selector) if after is not None else None
+        old = selectors.term_of(before.spec.selector) if before is not None else None
+        new = selectors.term_of(after.spec.selector) if after is not None else None
         if old is not None and old != new:
             keys = contents.selecting[old]
             keys.discard(key)

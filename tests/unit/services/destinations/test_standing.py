@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kuma.mesh import spiffe_ids
+from kuma.mesh import selectors, spiffe_ids
 from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight, meshservice
@@ -118,10 +118,11 @@ def test_an_identity_that_is_about_to_come_is_told_of_beside_the_one_in_force() 
         ({"dataplaneRef": {"name": "web-2"}}, False),
         ({"dataplaneTags": {"kuma.io/service": "web", "v": "1"}}, True),
         ({"dataplaneTags": {"kuma.io/service": "web", "v": "2"}}, False),
-        ({"dataplaneTags": {}}, True),
+        ({"dataplaneTags": {}}, False),
         ({"dataplaneLabels": {"matchLabels": {"team": "a"}}}, True),
         ({"dataplaneLabels": {"matchLabels": {"team": "b"}}}, False),
-        ({"dataplaneLabels": {}}, True),
+        ({"dataplaneLabels": {}}, False),
+        ({"dataplaneTags": {"v": "3"}}, False),
     ],
 )
 def test_selectors_and_their_terms_agree(selector: Any, expected: bool) -> None:
@@ -130,20 +131,21 @@ def test_selectors_and_their_terms_agree(selector: Any, expected: bool) -> None:
         "web-1",
         kit.inbound(tags={"v": "1"}),
         kit.inbound("admin", 1, tags={"v": "2"}),
+        kit.inbound("gone", 2, tags={"v": "3"}, state="Ignored"),
         labels={"team": "a"},
     )
     own = kit.service({"selector": selector}).spec.selector
-    assert members.selects(own, proxy) is expected
-    assert not expected or members.term_of(own) in proxy.terms()
+    assert proxy.is_selected(own) is expected
+    assert not expected or selectors.term_of(own) in proxy.terms()
 
 
 def test_without_a_selector_there_is_no_term() -> None:
-    assert members.term_of(None) is members.term_of(meshservice.Selector()) is None
+    assert selectors.term_of(None) is selectors.term_of(meshservice.Selector()) is None
 
 
 def test_a_gateway_is_selected_by_its_tags() -> None:
     edge = kit.member("edge-1", gateway={"tags": {"kuma.io/service": "edge"}})
-    assert members.selects(meshservice.Selector(dataplane_tags={"kuma.io/service": "edge"}), edge)
+    assert edge.is_selected(meshservice.Selector(dataplane_tags={"kuma.io/service": "edge"}))
 
 
 def test_what_an_insight_says() -> None:
