@@ -20,8 +20,17 @@ def test_subsets_are_summed_label_by_label() -> None:
         f'rq{{envoy_cluster_name="web-{B}",code="200"}} 1000000\nrq{{code="200",envoy_cluster_name="web"}} 7\n'
     )
     mark = 'envoy_cluster_name="web",kuma_io_mesh_traffic="true"'
+    assert merged(text) == (f'# TYPE rq counter\nrq{{code="200",{mark}}} 1.000008e+06\nrq{{code="500",{mark}}} 2\n')
+
+
+def test_whole_clusters_are_summed_with_their_own_subsets_alone() -> None:
+    text = (
+        '# TYPE rq counter\nrq{envoy_cluster_name="web"} 7 100\nrq{envoy_cluster_name="api"} 5 100\n'
+        f'rq{{envoy_cluster_name="web-{A}"}} 1 100\n'
+    )
+    mark = 'kuma_io_mesh_traffic="true"'
     assert merged(text) == (
-        f'# TYPE rq counter\nrq{{code="200",{mark}}} 1.000001e+06\nrq{{code="500",{mark}}} 2\nrq{{code="200",{mark}}} 7\n'
+        f'# TYPE rq counter\nrq{{envoy_cluster_name="web",{mark}}} 8\nrq{{envoy_cluster_name="api",{mark}}} 5 100\n'
     )
 
 

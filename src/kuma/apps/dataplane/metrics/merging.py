@@ -1,11 +1,13 @@
 """Joins metrics of Envoy clusters that are one service to the user, and marks those of the mesh's traffic.
 
 A destination that is split by tags has one cluster a subset, named `<service>-<16 hex digits>`; who watches the service
-wants their sum. Used for a Mesh's Prometheus backend; MeshMetric offers clusters as they are. Source: Kuma's rules.
+wants their sum, with what the cluster of the whole service has. Used for a Mesh's Prometheus backend; MeshMetric offers
+clusters as they are. Source: Kuma's rules.
 """
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from kuma.apps.dataplane.metrics.exposition import Families, Family, Sample, format_number, label_pairs
 
@@ -30,12 +32,18 @@ _PREFIX_LABEL = re.compile(rf'(?:^|,){HTTP_PREFIX}="([^"]*)"')
 _SUBSET = re.compile(r"(.*)-[0-9a-fA-F]{16}", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reading:
-    """What the labels of a sample mean. `subset_of` is empty, or the same for all samples that are summed."""
+    """What the labels of a sample mean: those to offer, the cluster they are of, and if it is but a part of that."""
 
     labels: str
-    subset_of: frozenset[tuple[str, str]]
+    cluster: str
+    is_subset: bool
+
+    @cached_property
+    def series(self) -> frozenset[tuple[str, str]]:
+        """The same for all labels whose samples are summed, in whatever order they come."""
+        return frozenset(label_pairs(self.labels))
 
 
 def merge_clusters(families: Families) -> None:
@@ -55,16 +63,18 @@ def merge_clusters(families: Families) -> None:
 
 
 def _merged(family: Family, known: dict[str, _Reading]) -> list[Sample]:
+    for sample in family.samples:
+        if sample.labels not in known:
+            known[sample.labels] = _read(sample.labels)
+    split = {reading.cluster for sample in family.samples if (reading := known[sample.labels]).is_subset}
     kept: list[Sample] = []
     sums: dict[tuple[str, frozenset[tuple[str, str]], str], tuple[int, float]] = {}
     for name, labels, bound, value, timestamp in family.samples:
-        reading = known.get(labels)
-        if reading is None:
-            reading = known[labels] = _read(labels)
-        if not reading.subset_of:
+        reading = known[labels]
+        if reading.cluster not in split:
             kept.append(Sample(name, reading.labels, bound, value, timestamp))
             continue
-        key = (name, reading.subset_of, bound)
+        key = (name, reading.series, bound)
         found = sums.get(key)
         if found is None:
             found = (len(kept), 0.0)
@@ -80,9 +90,9 @@ def _read(labels: str) -> _Reading:
     found = _CLUSTER_LABEL.search(labels)
     subset = _SUBSET.fullmatch(found[1]) if found else None
     if found is None or subset is None:
-        return _Reading(_marked(labels, _CLUSTER_LABEL, _OWN_CLUSTERS), frozenset())
+        return _Reading(_marked(labels, _CLUSTER_LABEL, _OWN_CLUSTERS), found[1] if found else "", False)
     renamed = labels[: found.start(1)] + subset[1] + labels[found.end(1) :]
-    return _Reading(_marked(renamed, _CLUSTER_LABEL, _OWN_CLUSTERS), frozenset(label_pairs(renamed)))
+    return _Reading(_marked(renamed, _CLUSTER_LABEL, _OWN_CLUSTERS), subset[1], True)
 
 
 def _marked(labels: str, label: re.Pattern[str], own: frozenset[str]) -> str:
