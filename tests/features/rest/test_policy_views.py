@@ -78,6 +78,13 @@ async def test_destinations_by_tags_are_shown_where_there_are_some(mode: str, by
     assert of_mesh["resourceMeta"] == {"labels": {}, "mesh": "", "name": "shop", "type": "Mesh"}
 
 
+async def test_rules_of_destinations_stand_by_their_names() -> None:
+    api = await shop()
+    await put_timeout(api, "all", 7, to=[to("Mesh"), to("MeshService", name="backend")])
+    (timeouts,) = (await api.get(f"{WEB}/_rules"))["rules"]
+    assert [each["resourceMeta"]["name"] for each in timeouts["toResourceRules"]] == ["backend", "shop"]
+
+
 async def test_shadow_policies_say_nothing() -> None:
     api = await shop()
     spec = {"rules": [{"default": {"idleTimeout": "7s"}}]}

@@ -109,7 +109,7 @@ class _Kind:
         shown: Json = {
             "fromRules": self._by_inbound(inbounds, lambda of: self._by_tags(of.clients)),
             "inboundRules": self._by_inbound(inbounds, lambda of: self._of_connections(of.rules)),
-            "toResourceRules": [self._of_resource(each) for each in found.to.resource_rules.all()],
+            "toResourceRules": [self._of_resource(each) for each in sorted(found.to.resource_rules.all(), key=_name)],
             "toRules": self._by_tags(found.to.tag_rules.all()) if by_tags else [],
         }
         single = found.single
@@ -156,6 +156,10 @@ class _Kind:
     def _entry(self, origin: res.ResourceRef) -> Json:
         author = self._authors[res.ResourceRef(origin.kind, origin.mesh, origin.name, -1, origin.kri)]
         return {"resourceMeta": relations.reference(author), "ruleIndex": origin.rule}
+
+
+def _name(found: rules.ResourceRule) -> str:
+    return found.resource.meta.name
 
 
 def conf_of(conf: Any) -> Json:
