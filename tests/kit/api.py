@@ -21,6 +21,7 @@ from kuma.services import (
     defaults,
     inspection,
     mesh_rules,
+    policy_advice,
     policy_matches,
     rate_limit_rules,
     resources,
@@ -71,6 +72,7 @@ class Api:
     manager: resources.ResourceManager
     defaults: defaults.Defaults
     issuer: tokens.TokenIssuer
+    advice: policy_advice.PolicyAdvice
     app: app.RestApp
 
     async def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = LOCAL) -> asgi.Answer:
@@ -134,6 +136,9 @@ def build(
         return await worlds.of_store(store, catalog, current.policy_kinds, own_role.zone or "default")
 
     shadowed = compile.Compiler(shaping, with_shadow=True)
+    judged = None if own_role.is_global else policy_advice.Proxies(world, shaping)
+    matches = policy_matches.PolicyMatches(store, catalog, policies.orders())
+    advice = policy_advice.PolicyAdvice(store, catalog, matches, judged)
     built = app.build(
         app.Deps(
             manager=manager,
@@ -141,11 +146,12 @@ def build(
             tokens=tokens.TokenValidator(keys, now),
             issuer=issuer,
             inspector=None if own_role.is_global else inspection.Inspector(store, world, current, shadowed),
-            matches=policy_matches.PolicyMatches(store, catalog, policies.orders()),
+            matches=matches,
+            advice=advice,
             envoy_admin=Envoys(),
             about=control_plane.About("host", "host-1", "2.14.3", lambda: "cluster-1", gui="/gui"),
             effective_config=lambda: {"mode": own_role.mode.value},
             settings=settings or app.Settings(),
         )
     )
-    return Api(store, catalog, manager, made, issuer, built)
+    return Api(store, catalog, manager, made, issuer, advice, built)

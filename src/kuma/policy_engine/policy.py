@@ -53,6 +53,8 @@ class Policy:
 
     kind: kinds.Kind[Any]
     order: int
+    origin: str = ""
+    """The origin of what it adds, as patches may name it."""
 
     def match(
         self,
@@ -112,6 +114,10 @@ class Policy:
     def patch(self, conf: Conf, kind: str, message: api.Message, origin: str) -> modifications.Modified:
         """The last word on one Envoy resource of a type: a changed copy or `message` itself, nothing to remove it."""
         return modifications.Modified(message)
+
+    def changes(self, resource: res.Resource[Any]) -> tuple[modifications.Modification, ...]:
+        """What one resource of this kind would do at `patch`, in its order."""
+        return ()
 
 
 @functools.cache

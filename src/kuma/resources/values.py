@@ -103,6 +103,15 @@ def matching(pattern: str) -> msgspec.Meta:
     return msgspec.Meta(extra={"pattern": pattern})
 
 
+HTTP = ("http", "http2", "grpc")
+"""The protocols of requests, by their names in `kuma.io/protocol`."""
+
+
+def spoken_by(*protocols: str) -> msgspec.Meta:
+    """Marks a field of a conf that means something only where one of these protocols is spoken."""
+    return msgspec.Meta(extra={"protocols": protocols})
+
+
 def defaults_to(value: str | int | bool) -> msgspec.Meta:
     """Marks a field of a new kind that is stored with this value where it was not written (`defaults.fill`).
 

@@ -1,37 +1,49 @@
 """Keeps MeshInsight and ServiceInsight current: follows the store and writes what the pure rules ask for.
 
 A change updates the small facts of one proxy; only where those facts differ is the mesh due, and it is written an
-interval later, together with what came until then. While nothing changes nothing runs. A restart, or a change feed that moved on without us, begins
-with one listing.
+interval later, together with what came until then. Whether policies have an effect is judged less often, because any
+change may concern any policy. While nothing changes nothing runs. A restart, or a change feed that moved on without us,
+begins with one listing.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import structlog
 
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight
+from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight, zoneingress
 from kuma.services import mesh_insights, service_insights
 from kuma.store import protocol
 
 AnyResource = res.Resource[Any]
+Advise = Callable[[str], Awaitable[Iterable[tuple[AnyResource, errors.Violation]]]]
+"""Tells why which policies of a mesh have no effect; NotFound where the mesh is gone."""
+
+ADVICE_SECONDS = 10.0
+_LOG = structlog.get_logger("insights")
 
 
 @dataclass(slots=True)
 class _MeshState:
-    """What one mesh holds, as far as insights show it. Names are sets, so that hearing of a change twice is harmless."""
+    """What one mesh holds, as far as insights show it. Names are sets, so that hearing of a change twice is harmless.
+
+    `warnings` are about its policies; None: not judged yet, so what is stored stands.
+    """
 
     spec: mesh.Mesh | None = None
     proxies: dict[str, dataplane.Dataplane] = field(default_factory=dict)
     insights: dict[str, dataplaneinsight.DataplaneInsight] = field(default_factory=dict)
     facts: dict[str, service_insights.ProxyFacts] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
+    warnings: tuple[meshinsight.PolicyWarning, ...] | None = None
 
     def counts(self, wanted: Mapping[str, bool], are_policies: bool) -> dict[str, int]:
         """How many resources there are of each kind that is a policy, or of each that is none."""
@@ -58,8 +70,13 @@ class InsightLoop:
         dns_domain: str = "mesh",
         vip_port: int = 80,
         timing: Timing = Timing(),
+        advise: Advise | None = None,
+        advice_interval: float = ADVICE_SECONDS,
     ) -> None:
-        """`interval` is the time in seconds for which changes are gathered before insights are written."""
+        """`interval` is the time in seconds for which changes are gathered before insights are written.
+
+        `advise` judges the policies of a mesh; changes are gathered for `advice_interval` seconds before it is asked.
+        """
         self._store = store
         self._interval = interval
         self._address = (dns_domain, vip_port)
@@ -70,6 +87,10 @@ class InsightLoop:
         self._wake = asyncio.Event()
         self._woken = 0.0
         self._timing = timing
+        self._advise = advise
+        self._advice_interval = advice_interval
+        self._doubtful: set[str] = set()
+        self._doubt = asyncio.Event()
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
@@ -77,15 +98,17 @@ class InsightLoop:
             revision = await self._load()
             await self._write_due()
             async with asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(self._write_when_due())
+                beside = [tasks.create_task(each) for each in (self._write_when_due(), self._judge_when_in_doubt())]
                 lost = await self._follow(revision)
-                writing.cancel()
+                for each in beside:
+                    each.cancel()
             if not lost:
                 return
 
     async def write_all(self) -> None:
         """Writes what is missing or out of date now, once, without following changes."""
         await self._load()
+        await self._judge()
         await self._write_due()
 
     async def _load(self) -> int:
@@ -97,12 +120,14 @@ class InsightLoop:
             for each in await self._store.list(kind):
                 self._take(protocol.Op.CREATED, each)
         self._due.update(name for name, state in self._meshes.items() if state.spec is not None)
+        self._put_in_doubt(*self._due)
         return revision
 
     async def _follow(self, revision: int) -> bool:
         """Notes changes; True when the feed moved on without us, False when the store was closed."""
         try:
             async for change in self._store.watch(revision):
+                self._put_in_doubt(*self._concerned(change))
                 if self._take(change.op, change.resource):
                     self._rouse()
         except errors.Conflict:
@@ -124,6 +149,47 @@ class InsightLoop:
             self._timing.waited(time.perf_counter() - self._woken)
             self._wake.clear()
             await self._write_due()
+
+    def _concerned(self, change: protocol.Change) -> Iterable[str]:
+        """The meshes in which a policy may have got or lost its effect."""
+        kind, meta = change.resource.kind.name, change.resource.meta
+        if kind == zoneingress.KIND.name:
+            return self._meshes
+        if kind == mesh.KIND.name:
+            return (meta.name,)
+        is_first_seen = kind == dataplaneinsight.KIND.name and change.op is protocol.Op.CREATED
+        return (meta.mesh,) if is_first_seen or kind in self._counted else ()
+
+    def _put_in_doubt(self, *names: str) -> None:
+        if self._advise is not None and names:
+            self._doubtful.update(names)
+            self._doubt.set()
+
+    async def _judge_when_in_doubt(self) -> None:
+        while True:
+            await self._doubt.wait()
+            await asyncio.sleep(self._advice_interval)
+            self._doubt.clear()
+            await self._judge()
+
+    async def _judge(self) -> None:
+        """Asks about the policies of meshes that changed; where the answer is another one, the mesh is due."""
+        doubtful, self._doubtful = self._doubtful, set()
+        for name in sorted(doubtful):
+            state = self._meshes.get(name)
+            if self._advise is None or state is None or state.spec is None:
+                continue
+            try:
+                found = mesh_insights.shown_warnings(await self._advise(name))
+            except errors.NotFound:
+                continue  # the mesh went away meanwhile
+            except Exception as failure:
+                _LOG.error("the policies of a mesh could not be judged", mesh=name, error=repr(failure))
+                continue
+            if found != state.warnings:
+                state.warnings = found
+                self._due.add(name)
+                self._rouse()
 
     async def _write_due(self) -> None:
         due, self._due = self._due, set()
@@ -202,6 +268,7 @@ class InsightLoop:
             state.counts(self._is_policy, False),
             services,
             with_services=_has_services(state.spec),
+            warnings=await self._stored_warnings(name) if state.warnings is None else state.warnings,
         )
         try:
             await self._put(name, meshinsight.KIND, res.Meta("", name), overall, always=True)
@@ -214,6 +281,14 @@ class InsightLoop:
         except errors.NotFound:
             # The mesh went away while its insights were computed; they went with it.
             return
+
+    async def _stored_warnings(self, name: str) -> tuple[meshinsight.PolicyWarning, ...]:
+        try:
+            stored = await self._store.get(res.Key(meshinsight.KIND.name, "", name))
+        except errors.NotFound:
+            return ()
+        assert isinstance(stored.spec, meshinsight.MeshInsight)
+        return stored.spec.warnings
 
     async def _put(self, mesh_name: str, kind: kinds.Kind[Any], meta: res.Meta, spec: Any, always: bool) -> None:
         """Stores an insight where it differs from the stored one; a new one only if `always`."""

@@ -3,11 +3,17 @@
 Source: Kuma's API, MeshInsight. Kinds without any resource are left out.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
+from kuma.base import errors
+from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, meshinsight, serviceinsight
 from kuma.services import overviews, service_insights
 
+MOST_WARNINGS = 100
+"""An insight is read as a whole: a generator of broken policies must not make it endless."""
 _EXTERNAL = serviceinsight.ServiceType.EXTERNAL
 
 
@@ -18,6 +24,7 @@ def desired(
     services: serviceinsight.ServiceInsight,
     *,
     with_services: bool,
+    warnings: tuple[meshinsight.PolicyWarning, ...] = (),
 ) -> meshinsight.MeshInsight:
     """The insight of one mesh.
 
@@ -49,6 +56,17 @@ def desired(
             for kind, count in sorted({**policies, **others}.items())
             if count
         },
+        warnings=warnings,
+    )
+
+
+def shown_warnings(
+    found: Iterable[tuple[res.Resource[Any], errors.Violation]],
+) -> tuple[meshinsight.PolicyWarning, ...]:
+    """Why policies have no effect, as an insight shows it: the first MOST_WARNINGS, each about one field of a policy."""
+    return tuple(
+        meshinsight.PolicyWarning(policy.kind.name, policy.meta.name, problem.field, problem.message)
+        for policy, problem in itertools.islice(found, MOST_WARNINGS)
     )
 
 

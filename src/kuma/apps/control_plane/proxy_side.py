@@ -34,6 +34,7 @@ from kuma.services import (
     leader,
     mesh_identities,
     metrics,
+    policy_advice,
     proxies,
     publisher,
     resources,
@@ -47,7 +48,10 @@ _SECONDS = 1e-9
 
 
 class ProxySide:
-    """Publisher, insights and sessions of proxies. `is_shared`: other control planes may be on the store."""
+    """Publisher, insights and sessions of proxies. `is_shared`: other control planes may be on the store.
+
+    `proxies_judged` is what is known of them to those who judge policies.
+    """
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class ProxySide:
         self.inspector = inspection.Inspector(
             self._store, self._world, compiler, compile.Compiler(shaping, with_shadow=True, spire_socket=spire)
         )
+        self.proxies_judged = policy_advice.Proxies(self._world, shaping)
         self._insights = dataplane_insights.DataplaneInsights(
             self._store,
             instance_id,

@@ -44,6 +44,7 @@ from kuma.services import (
     measured_store,
     mesh_rules,
     metrics,
+    policy_advice,
     policy_matches,
     rate_limit_rules,
     resources,
@@ -103,6 +104,10 @@ class ControlPlane:
         self.security = security.Security(settings, self.store, utc_now)
         self._build_resources()
         self.proxy_side = None if is_global else self._proxy_side()
+        judged = self.proxy_side.proxies_judged if self.proxy_side is not None else None
+        self.matches = policy_matches.PolicyMatches(self.store, self.catalog, policies.orders())
+        self.advice = policy_advice.PolicyAdvice(self.store, self.catalog, self.matches, judged)
+        self.insight_loop = self._insight_loop()
 
     def _build_resources(self) -> None:
         own, api = self.settings.defaults, self.settings.api_server.authn
@@ -132,7 +137,9 @@ class ControlPlane:
             "ExternalService": rate_limit_rules.ExternalServiceRules(self.store),
         }
         self.manager = resources.ResourceManager(self.store, self.catalog, self.role, self.security.permits, rules)
-        self.insight_loop = insight_loop.InsightLoop(
+
+    def _insight_loop(self) -> insight_loop.InsightLoop:
+        return insight_loop.InsightLoop(
             self.store,
             self.catalog,
             dns_domain=self.settings.dns_server.domain,
@@ -140,6 +147,7 @@ class ControlPlane:
             timing=insight_loop.Timing(
                 self.metrics.insight_round, self.metrics.insights_idle, self.metrics.insights_waited
             ),
+            advise=self.advice.of_mesh,
         )
 
     def _proxy_side(self) -> proxy_side.ProxySide:
@@ -227,7 +235,8 @@ class ControlPlane:
             tokens=self.security.validator,
             issuer=self.security.issuer,
             inspector=self.proxy_side.inspector if self.proxy_side is not None else None,
-            matches=policy_matches.PolicyMatches(self.store, self.catalog, policies.orders()),
+            matches=self.matches,
+            advice=self.advice,
             envoy_admin=self.security.envoy_admin,
             about=rest_control_plane.About(
                 hostname=socket.gethostname(),

@@ -44,7 +44,7 @@ class Http(kinds.Spec, frozen=True):
 class Conf(kinds.Spec, frozen=True):
     """The faults of HTTP. None was not written; an empty list turns faults off."""
 
-    http: tuple[Http, ...] | None = None
+    http: Annotated[tuple[Http, ...] | None, values.spoken_by("http", "http2")] = None
 
 
 class To(kinds.Spec, frozen=True):

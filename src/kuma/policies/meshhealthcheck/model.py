@@ -51,9 +51,9 @@ class Conf(kinds.Spec, frozen=True):
     event_log_path: str | None = None
     always_log_health_check_failures: bool | None = None
     reuse_connection: bool | None = None
-    tcp: TcpCheck | None = None
-    http: HttpCheck | None = None
-    grpc: GrpcCheck | None = None
+    tcp: Annotated[TcpCheck | None, values.spoken_by("tcp")] = None
+    http: Annotated[HttpCheck | None, values.spoken_by("http", "http2")] = None
+    grpc: Annotated[GrpcCheck | None, values.spoken_by("grpc")] = None
 
 
 class To(kinds.Spec, frozen=True):

@@ -52,10 +52,10 @@ class HashPolicy(kinds.Spec, frozen=True):
 
     type: Annotated[str, values.Required, values.one_of(*validate.HASH_TYPES)] = ""
     terminal: bool | None = None
-    header: Header | None = None
-    cookie: Cookie | None = None
+    header: Annotated[Header | None, values.spoken_by(*values.HTTP)] = None
+    cookie: Annotated[Cookie | None, values.spoken_by(*values.HTTP)] = None
     connection: Connection | None = None
-    query_parameter: QueryParameter | None = None
+    query_parameter: Annotated[QueryParameter | None, values.spoken_by(*values.HTTP)] = None
     filter_state: FilterState | None = None
 
 

@@ -3,10 +3,13 @@
 What is added belongs to each proxy by itself. Source: Kuma's documentation, "MeshProxyPatch".
 """
 
+from typing import Any
+
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshproxypatch import model
 from kuma.policy_engine import modifications, policy, rules
+from kuma.resources import resource as res
 
 ORDER = 9999
 ORIGIN = "mesh-proxy-patch"
@@ -22,6 +25,7 @@ class MeshProxyPatch(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    origin = ORIGIN
 
     def proxy(self, found: rules.ProxyRules, plan: nodes.ProxyPlan, context: policy.Context) -> None:
         """Adds what the policies bring."""
@@ -33,6 +37,10 @@ class MeshProxyPatch(policy.Policy):
         if conf is None or origin in LATER:
             return modifications.Modified(message)
         return modifications.modified(changes(conf.conf), kind, message, origin)
+
+    def changes(self, resource: res.Resource[Any]) -> tuple[modifications.Modification, ...]:
+        """What one MeshProxyPatch says."""
+        return changes(resource.spec.default)
 
 
 POLICY = MeshProxyPatch()

@@ -42,7 +42,7 @@ class LocalTcp(kinds.Spec, frozen=True):
 class Local(kinds.Spec, frozen=True):
     """Limits that each proxy counts for itself."""
 
-    http: LocalHttp | None = None
+    http: Annotated[LocalHttp | None, values.spoken_by(*values.HTTP)] = None
     tcp: LocalTcp | None = None
 
 

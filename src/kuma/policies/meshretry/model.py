@@ -72,9 +72,9 @@ class Grpc(kinds.Spec, frozen=True):
 class Conf(kinds.Spec, frozen=True):
     """Retries by protocol of the destination."""
 
-    tcp: Tcp | None = None
-    http: Http | None = None
-    grpc: Grpc | None = None
+    tcp: Annotated[Tcp | None, values.spoken_by("tcp")] = None
+    http: Annotated[Http | None, values.spoken_by("http")] = None
+    grpc: Annotated[Grpc | None, values.spoken_by("grpc")] = None
 
 
 class To(kinds.Spec, frozen=True):

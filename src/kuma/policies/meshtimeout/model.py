@@ -24,7 +24,7 @@ class Conf(kinds.Spec, frozen=True):
 
     connection_timeout: values.GoDuration | None = None
     idle_timeout: values.GoDuration | None = None
-    http: Http | None = None
+    http: Annotated[Http | None, values.spoken_by(*values.HTTP)] = None
 
 
 class To(kinds.Spec, frozen=True):

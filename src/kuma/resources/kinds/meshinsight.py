@@ -58,8 +58,20 @@ class DataplanesByType(kinds.Spec, frozen=True):
     gateway_delegated: DataplaneStat | None = None
 
 
+class PolicyWarning(kinds.Spec, frozen=True):
+    """Why a policy, or the part of it that `field` names, has no effect."""
+
+    type: str = ""
+    name: str = ""
+    field: str = ""
+    reason: str = ""
+
+
 class MeshInsight(kinds.Spec, frozen=True):
-    """The counts of one mesh; the resource carries the mesh's name."""
+    """The counts of one mesh; the resource carries the mesh's name.
+
+    `warnings` (an addition to Kuma's fields) is there while some policy has no effect.
+    """
 
     dataplanes: DataplaneStat | None = None
     policies: dict[str, PolicyStat] = msgspec.field(default_factory=dict)
@@ -68,6 +80,7 @@ class MeshInsight(kinds.Spec, frozen=True):
     services: ServiceStat | None = None
     dataplanes_by_type: DataplanesByType | None = None
     resources: dict[str, ResourceStat] = msgspec.field(default_factory=dict)
+    warnings: tuple[PolicyWarning, ...] = ()
 
 
 KIND = kinds.Kind(

@@ -42,7 +42,7 @@ from kuma.servers.rest import (
     turns,
 )
 from kuma.servers.rest import parameters as params
-from kuma.services import overviews, policy_matches
+from kuma.services import overviews, policy_advice, policy_matches
 from kuma.services import resources as use_cases
 
 Scope = MutableMapping[str, Any]
@@ -85,6 +85,7 @@ class Deps:
     issuer: token_endpoints.TokenIssuer
     inspector: inspection.Inspector | None
     matches: policy_matches.PolicyMatches
+    advice: policy_advice.PolicyAdvice
     envoy_admin: envoy_admin.EnvoyAdmin
     about: control_plane.About
     effective_config: Callable[[], Mapping[str, Any]]
@@ -99,7 +100,9 @@ def build(deps: Deps) -> "RestApp":
     routes: calls.Routes = routing.Routes()
     settings = deps.settings
     known, long_answers = overviews.Insights(deps.manager.store), turns.Turns()
-    shown = resources.ResourceEndpoints(deps.manager, known, items.Items(), long_answers, settings.system_namespace)
+    shown = resources.ResourceEndpoints(
+        deps.manager, known, deps.advice, items.Items(), long_answers, settings.system_namespace
+    )
     shown.add_to(routes)
     relations.RelationEndpoints(deps.manager).add_to(routes)
     attachments.AttachmentEndpoints(deps.manager).add_to(routes)
@@ -109,7 +112,7 @@ def build(deps: Deps) -> "RestApp":
     )
     inspection.InspectionEndpoints(deps.inspector).add_to(routes)
     rules.RulesEndpoints(deps.manager, deps.matches).add_to(routes)
-    policy_warnings.PolicyWarningEndpoints(deps.manager, deps.matches).add_to(routes)
+    policy_warnings.PolicyWarningEndpoints(deps.manager, deps.advice).add_to(routes)
     proxy_policies.ProxyPolicyEndpoints(deps.manager, deps.matches).add_to(routes)
     rule_places.RulePlaceEndpoints(deps.manager, deps.matches).add_to(routes)
     envoy_admin.EnvoyAdminEndpoints(deps.manager, deps.permits, known, deps.envoy_admin).add_to(routes)

@@ -8,7 +8,7 @@ from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 from kuma.servers.rest import calls, items, kubernetes_form, replies, turns
 from kuma.servers.rest import parameters as params
-from kuma.services import overviews, queries, resources
+from kuma.services import overviews, policy_advice, queries, resources
 
 AnyKind = kinds.Kind[Any]
 AnyResource = res.Resource[Any]
@@ -33,12 +33,14 @@ class ResourceEndpoints:
         self,
         manager: resources.ResourceManager,
         insights: overviews.Insights,
+        advice: policy_advice.PolicyAdvice,
         rendered: items.Items,
         long_answers: turns.Turns,
         system_namespace: str,
     ) -> None:
         self._manager = manager
         self._insights = insights
+        self._advice = advice
         self._items = rendered
         self._turns = long_answers
         self._system_namespace = system_namespace
@@ -128,8 +130,15 @@ class ResourceEndpoints:
     async def _put(self, kind: AnyKind, call: calls.Call) -> replies.Reply:
         body = await call.body()
         outcome = await self._manager.put(kind, call.path.get("mesh", ""), call.path["name"], body, call.user)
-        document = {"warnings": list(outcome.warnings)} if outcome.warnings else {}
-        return replies.json_reply(document, 201 if outcome.created else 200)
+        warnings = [*outcome.warnings, *await self._ineffective(outcome.resource)]
+        return replies.json_reply({"warnings": warnings} if warnings else {}, 201 if outcome.created else 200)
+
+    async def _ineffective(self, stored: AnyResource) -> list[str]:
+        """Why a policy that was just stored, or a part of it, has no effect as the mesh is now."""
+        try:
+            return [f"{each.field}: {each.message}" for each in await self._advice.of(stored)]
+        except errors.NotFound:
+            return []  # the mesh went away meanwhile, and the policy with it
 
     async def _delete(self, kind: AnyKind, call: calls.Call) -> replies.Reply:
         await self._manager.delete(kind, call.path.get("mesh", ""), call.path["name"], call.user)
