@@ -6,12 +6,9 @@ ready an identity stays so: without it its proxies would have to go back to plai
 this. Source: Kuma's documentation, "MeshIdentity" and "MeshTrust".
 """
 
-import asyncio
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import structlog
@@ -22,7 +19,7 @@ from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh, meshidentity, meshtrust, secret
 from kuma.security import authorities
-from kuma.services import identity_cas
+from kuma.services import following, identity_cas
 from kuma.store import protocol
 
 _KINDS = frozenset(each.name for each in (mesh.KIND, meshidentity.KIND, meshtrust.KIND, secret.KIND))
@@ -61,43 +58,20 @@ class IdentityLoop:
         self._clock = clock
         self._interval = interval
         self._cas = identity_cas.IdentityAuthorities(store)
-        self._due = asyncio.Event()
         self._again = False
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
-        while True:
-            changes = self._store.watch()
-            self._due.set()
-            async with asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(self._write_when_due())
-                lost = await self._follow(changes)
-                writing.cancel()
-            if not lost:
-                return
+        again = self._interval.total_seconds()
+        await following.answer(self._store, self._concerns, self.write_all, gather=_GATHER, again=again)
 
-    async def _follow(self, changes: Any) -> bool:
-        try:
-            async for change in changes:
-                if change.resource.kind.name in _KINDS:
-                    self._due.set()
-                if change.resource.kind is meshidentity.KIND and change.op is protocol.Op.DELETED:
-                    self._cas.forget(change.resource.key)
-        except errors.Conflict:
-            return True
-        return False
+    def _concerns(self, change: protocol.Change) -> bool:
+        if change.resource.kind is meshidentity.KIND and change.op is protocol.Op.DELETED:
+            self._cas.forget(change.resource.key)
+        return change.resource.kind.name in _KINDS
 
-    async def _write_when_due(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval.total_seconds() if self._again else None):
-                    await self._due.wait()
-            await asyncio.sleep(_GATHER)
-            self._due.clear()
-            await self.write_all()
-
-    async def write_all(self) -> None:
-        """Writes what is missing or out of date now, once, without following changes."""
+    async def write_all(self) -> bool:
+        """Writes what is missing or out of date now, once, without following changes. Whether something is left."""
         self._again = False
         meshes = {each.meta.name: each for each in await self._store.list(mesh.KIND)}
         identities = await self._store.list(meshidentity.KIND)
@@ -105,6 +79,7 @@ class IdentityLoop:
             owner = meshes.get(each.meta.mesh)
             if owner is not None and spiffe_ids.is_of(each, self._zone):
                 await self._write(each, owner, identities)
+        return self._again
 
     async def _write(
         self,

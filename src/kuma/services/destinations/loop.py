@@ -19,6 +19,7 @@ from kuma.resources import catalog as catalogs
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh
+from kuma.services import following
 from kuma.services import role as roles
 from kuma.services.destinations import drafting, picture, standing
 from kuma.store import protocol
@@ -57,6 +58,7 @@ class DestinationLoop:
         """`clock` tells wall time; `gather` and `settle` are seconds."""
         self._store = store
         self._kinds = [kind for name in picture.KINDS if (kind := catalog.find(name)) is not None]
+        self._offered = frozenset(kind.name for kind in self._kinds)
         self._role = role
         self._settings = settings
         self._clock = clock
@@ -69,20 +71,12 @@ class DestinationLoop:
 
     def _begin(self) -> None:
         self._picture = picture.Picture(self._role, untagged=self._settings.untagged)
-        offered = frozenset(kind.name for kind in self._kinds)
-        self._drafting = drafting.Drafting(self._picture, self._role, self._settings, self._measures, offered)
+        self._drafting = drafting.Drafting(self._picture, self._role, self._settings, self._measures, self._offered)
         self._put_off.clear()
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
-        while True:
-            revision = await self._load()
-            async with asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(self._write_when_due())
-                lost = await self._follow(revision)
-                writing.cancel()
-            if not lost:
-                return
+        await following.follow(self._store, self._load, self._hear, self._write_when_due)
 
     async def write_all(self) -> None:
         """Writes what is missing or out of date now, without following changes."""
@@ -113,18 +107,11 @@ class DestinationLoop:
             key = resource.key
             _LOG.error("cannot be read", kind=key.kind, mesh=key.mesh, name=key.name, error=str(failure))
 
-    async def _follow(self, revision: int) -> bool:
-        """Notes changes; True when the feed moved on without us, False when the store was closed."""
-        known = {kind.name for kind in self._kinds}
-        try:
-            async for change in self._store.watch(revision):
-                if change.resource.kind.name in known:
-                    self._take(change.op, change.resource)
-                    if self._picture.due:
-                        self._wake.set()
-        except errors.Conflict:
-            return True
-        return False
+    def _hear(self, change: protocol.Change) -> None:
+        if change.resource.kind.name in self._offered:
+            self._take(change.op, change.resource)
+            if self._picture.due:
+                self._wake.set()
 
     async def _write_when_due(self) -> None:
         """What a change brings along (the other replicas of a service, the rest of a rollout) is written with it."""
