@@ -60,7 +60,7 @@ def merge_entries(entries: Sequence[Entry]) -> rules.Merged[Any]:
     written = {
         matches_hash.matches_hash(rule.matches): each.origin for each in entries for rule in _gathered_rules(each.conf)
     }
-    return rules.Merged(first, tuple(each.origin for each in entries), written, tuple(others))
+    return rules.Merged(first, tuple(dict.fromkeys(each.origin for each in entries)), written, tuple(others))
 
 
 def merge_confs(confs: Sequence[Struct]) -> list[Struct]:

@@ -119,6 +119,7 @@ def test_merges_of_the_same_entries_are_one_object_and_say_where_they_come_from(
     assert merges.of((high, low)).conf.idle_timeout == low.conf.idle_timeout
     assert both.conf.idle_timeout == high.conf.idle_timeout
     assert [(each.name, each.rule) for each in both.origins] == [("a", 0), ("b", 0)]
+    assert merges.of((low, high, low)).origins == both.origins
 
 
 def test_a_route_remembers_who_wrote_each_of_its_rules() -> None:
