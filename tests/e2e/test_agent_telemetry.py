@@ -17,7 +17,8 @@ from kuma.apps.dataplane import http_client
 from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.dynconf import Poller
 from kuma.apps.dataplane.envoy import Admin
-from kuma.apps.dataplane.metrics import export, meters
+from kuma.apps.dataplane.metrics import meters
+from kuma.apps.dataplane.otel import delivery
 from kuma.base import sockets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
@@ -191,7 +192,7 @@ async def test_a_collector_gets_metrics_through_envoy(world: World) -> None:
         taken.put_nowait(request)
         return b""
 
-    service, method = export.METHOD[1:].split("/")
+    service, method = delivery.METHODS["metrics"][1:].split("/")
     handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(take)})
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((handler,))

@@ -1,6 +1,7 @@
 """Whoever gets telemetry: a collector that speaks OTLP, one that speaks Zipkin, a receiver of lines. In threads."""
 
 import contextlib
+import gzip
 import json
 import socketserver
 import threading
@@ -22,10 +23,14 @@ _SERVICES: dict[str, tuple[str, Any]] = {
 
 
 class Otlp:
-    """A collector: the requests it got, by signal. A record is what libraries call a `scope`'s content."""
+    """A collector: the requests it got, by signal, and the headers of those over HTTP by path.
+
+    A record is what libraries call a `scope`'s content.
+    """
 
     def __init__(self) -> None:
         self.port = 0
+        self.headers: dict[str, dict[str, str]] = {}
         self.requests: dict[str, list[Any]] = {name: [] for name in _SERVICES}
 
     @property
@@ -67,8 +72,8 @@ def _texts(attributes: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def otlp() -> Iterator[Otlp]:
-    """A collector on 127.0.0.1 for the time of the block."""
+def otlp(port: int = 0) -> Iterator[Otlp]:
+    """A collector on 127.0.0.1 for the time of the block, at a port that is free where none is given. It speaks gRPC."""
     made = Otlp()
     server = grpc.server(futures.ThreadPoolExecutor(4))
     for signal, (service, message) in _SERVICES.items():
@@ -79,12 +84,37 @@ def otlp() -> Iterator[Otlp]:
 
         methods = {"Export": grpc.unary_unary_rpc_method_handler(take)}
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
-    made.port = server.add_insecure_port("127.0.0.1:0")
+    made.port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
         yield made
     finally:
         server.stop(None).wait()
+
+
+@contextlib.contextmanager
+def otlp_http() -> Iterator[Otlp]:
+    """A collector on 127.0.0.1 for the time of the block. It speaks HTTP, and takes compressed requests."""
+    made = Otlp()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            signal = self.path.rpartition("/")[2]
+            made.requests[signal].append(_SERVICES[signal][1].FromString(body))
+            made.headers[self.path] = {key.lower(): value for key, value in self.headers.items()}
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Says nothing."""
+
+    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        made.port = port
+        yield made
 
 
 class Lines:

@@ -28,9 +28,13 @@ class Sidecar:
         outbounds: tuple[str, ...] = (),
         tags: Mapping[str, str] | None = None,
         brings_itself: bool = True,
+        variables: Mapping[str, str] | None = None,
         **settings: str,
     ) -> None:
-        """`inbounds`: port on 127.0.0.1 and protocol by service. `settings`: environment without `KUMA_`."""
+        """`inbounds`: port on 127.0.0.1 and protocol by service. `settings`: environment without `KUMA_`.
+
+        `variables` are further ones.
+        """
         self.plane = plane
         self.mesh = mesh
         self.name = name
@@ -42,7 +46,7 @@ class Sidecar:
         self.dataplane = self._dataplane(inbounds or {}, tags or {})
         self.brings_itself = brings_itself
         self.token = ""
-        self._settings = {f"KUMA_{key}": value for key, value in settings.items()}
+        self._settings = {f"KUMA_{key}": value for key, value in settings.items()} | dict(variables or {})
         self.program: processes.Program | None = None
 
     def _dataplane(self, inbounds: Mapping[str, tuple[int, str]], tags: Mapping[str, str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import yaml
 
 from kuma.apps.dataplane import bootstrap as agent
 from kuma.apps.dataplane import envoy, settings
+from kuma.apps.dataplane.otel import environment
 from kuma.compiler import compile
 from kuma.envoy import bootstrap, bootstrap_request
 from kuma.legacy_policies import discovery as legacy
@@ -177,6 +178,7 @@ def _metadata(spoken: Mapping[str, Any]) -> dict[str, Any]:
         redirection=None,
         host_ip="",
         answers_dns=conf.dns_enabled,
+        telemetry=environment.Environment(),
     )
     request = bootstrap_request.decode_request(json.dumps(agent.build_request(conf, around)).encode())
     made = bootstrap.generate_bootstrap(request, bootstrap.Facts("", ""), bootstrap.Params())

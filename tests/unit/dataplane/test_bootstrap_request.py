@@ -7,6 +7,7 @@ import pytest
 from kuma.apps.dataplane import bootstrap
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.envoy import EnvoyVersion
+from kuma.apps.dataplane.otel import environment
 from kuma.envoy import bootstrap_request as contract
 
 AROUND: dict[str, Any] = {
@@ -25,6 +26,7 @@ AROUND: dict[str, Any] = {
     "redirection": None,
     "host_ip": "",
     "answers_dns": False,
+    "telemetry": environment.Environment(),
 }
 
 
@@ -34,7 +36,12 @@ def build(flags: dict[str, str] | None = None, environ: dict[str, str] | None = 
 
 
 RUNTIME = "KUMA_DATAPLANE_RUNTIME_"
-BY_DEFAULT = {"feature-tcp-accesslog-via-named-pipe", "feature-strict-inbound-ports", "feature-reuse-port"}
+BY_DEFAULT = {
+    "feature-tcp-accesslog-via-named-pipe",
+    "feature-strict-inbound-ports",
+    "feature-reuse-port",
+    "feature-otel-via-kuma-dp",
+}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,7 @@ BY_DEFAULT = {"feature-tcp-accesslog-via-named-pipe", "feature-strict-inbound-po
     [
         ({}, {}, {}, BY_DEFAULT),
         ({}, {f"{RUNTIME}REUSE_PORT_ENABLED": "false"}, {}, BY_DEFAULT - {"feature-reuse-port"}),
+        ({}, {f"{RUNTIME}OTEL_PIPE_ENABLED": "false"}, {}, BY_DEFAULT - {"feature-otel-via-kuma-dp"}),
         ({}, {f"{RUNTIME}STRICT_INBOUND_PORTS_ENABLED": "false"}, {}, BY_DEFAULT - {"feature-strict-inbound-ports"}),
         ({"bind_outbounds": "true"}, {}, {}, BY_DEFAULT | {"feature-bind-outbounds"}),
         ({}, {f"{RUNTIME}ENVOY_XDS_TRANSPORT_PROTOCOL_VARIANT": "DELTA_GRPC"}, {}, BY_DEFAULT | {"feature-delta-grpc"}),
@@ -91,6 +99,16 @@ def test_our_control_plane_reads_all_of_it() -> None:
     assert asked.dataplane_token == "t"
     assert asked.transparent_proxy == {"a": 1}
     assert asked.readiness_port == 9902
+    assert asked.otel_env is not None
+    assert asked.otel_env["pipeEnabled"] is True
+
+
+def test_variables_about_collectors_are_told_without_their_values() -> None:
+    variables = {"OTEL_EXPORTER_OTLP_HEADERS": "key=secret"}
+    body = build(environ={f"{RUNTIME}OTEL_PIPE_ENABLED": "false"}, telemetry=environment.read(variables))
+    assert body["otelEnv"]["shared"]["headersPresent"] is True
+    assert body["otelEnv"]["pipeEnabled"] is False
+    assert "secret" not in str(body)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.control_plane import STILL_WAITING, Bootstrap, TokenMissing, Unreachable
 from kuma.apps.dataplane.envoy_log import QUIET_COMPONENTS, EnvoyLog
 from kuma.apps.dataplane.failure import AgentError
-from kuma.apps.dataplane.metrics.meters import PATH, Meters
+from kuma.apps.dataplane.metrics import meters as metering
+from kuma.apps.dataplane.otel import receiver as telemetry
 from kuma.apps.dataplane.preparation import Prepared
 from kuma.apps.dataplane.process import Child, start_child
 from kuma.apps.dataplane.readiness import Reporter
@@ -101,14 +102,19 @@ class Agent:
         if names is not None:
             poller.add("/dns", names.take)
             own.append(names.exposition)
-        meters = Meters(self._admin, answer.address, around.redirection is not None, answer.aggregate, own)
-        poller.add(PATH, meters.take)
+        collectors = telemetry.Receiver(around.telemetry, around.host_ip)
+        own.append(collectors.exposition)
+        meters = metering.Meters(self._admin, answer.address, around.redirection is not None, answer.aggregate, own)
+        collectors.send_metrics(meters.take_collectors)
+        poller.add(metering.PATH, meters.take)
+        poller.add(telemetry.PATH, collectors.take)
         try:
             async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(reporter.serve(self._prepared.readiness_listener)),
                     group.create_task(access_logs.run(sockets.access_log(around.workdir, around.mesh, around.name))),
                     group.create_task(meters.run(sockets.metrics(around.workdir, around.mesh, around.name))),
+                    group.create_task(collectors.run()),
                     group.create_task(poller.run()),
                     group.create_task(self._watch_joining(names, poller)),
                 ]
@@ -118,6 +124,7 @@ class Agent:
                 loop.add_signal_handler(signal.SIGUSR2, lambda: group.create_task(self._drain_inbounds()))
                 code = await self._live(group, reporter, envoy_life)
                 await keeper.stop()
+                await collectors.finish()
                 for task in beside:
                     task.cancel()
         except BaseExceptionGroup as failures:

@@ -7,6 +7,7 @@ from typing import Any
 import kuma
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.envoy import EnvoyVersion
+from kuma.apps.dataplane.otel import environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,11 @@ class Surroundings:
     redirection: Mapping[str, Any] | None
     host_ip: str
     answers_dns: bool
+    telemetry: environment.Environment
 
 
 def features(settings: conf.Settings, *, redirected: bool, answers_dns: bool) -> list[str]:
-    """What this agent does for Envoy, so that the control plane relies on nothing else.
-
-    Kuma's agents also send `feature-otel-via-kuma-dp`; ours has no such part yet.
-    """
+    """What this agent does for Envoy, so that the control plane relies on nothing else."""
     optional = (
         ("feature-embedded-dns", answers_dns),
         ("feature-transparent-proxy-in-dataplane-metadata", redirected),
@@ -44,6 +43,7 @@ def features(settings: conf.Settings, *, redirected: bool, answers_dns: bool) ->
         ("feature-spire", settings.spire_supported),
         ("feature-strict-inbound-ports", settings.strict_inbound_ports),
         ("feature-reuse-port", settings.reuse_port),
+        ("feature-otel-via-kuma-dp", settings.otel_pipe),
     )
     return ["feature-tcp-accesslog-via-named-pipe", *(name for name, wanted in optional if wanted)]
 
@@ -68,6 +68,7 @@ def build_request(settings: conf.Settings, around: Surroundings) -> dict[str, An
             },
         },
         "caCert": around.ca,
+        "otelEnv": environment.inventory(around.telemetry, is_used=settings.otel_pipe),
         "dynamicMetadata": {"HOST_IP": around.host_ip} if around.host_ip else {},
         "readinessPort": around.readiness_port,
         "operatingSystem": "linux",

@@ -30,6 +30,7 @@ from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.control_plane import ControlPlane
 from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.otel import environment
 
 _API_PORT = 5681
 _log = log.logger("run")
@@ -89,6 +90,7 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         redirection=redirected,
         host_ip=environ.get("HOST_IP", ""),
         answers_dns=bool(dns),
+        telemetry=environment.read(environ),
     )
     api = settings.cp_api_address or _local_api(settings.cp_address)
     control_plane = ControlPlane(

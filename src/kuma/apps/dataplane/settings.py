@@ -176,6 +176,7 @@ ROWS: tuple[Row, ...] = (
     Row("ipv6_enabled", _boolean, True, f"{_RUNTIME}IPV6_ENABLED"),
     Row("strict_inbound_ports", _boolean, True, f"{_RUNTIME}STRICT_INBOUND_PORTS_ENABLED"),
     Row("reuse_port", _boolean, True, f"{_RUNTIME}REUSE_PORT_ENABLED"),
+    Row("otel_pipe", _boolean, True, f"{_RUNTIME}OTEL_PIPE_ENABLED"),
     Row("spire_supported", _boolean, False, f"{_RUNTIME}SPIRE_SUPPORTED"),
     Row("spire_socket", _text, "", f"{_RUNTIME}SPIRE_SOCKET_PATH"),
     Row("dynconf_interval", durations.parse_go, durations.SECOND, f"{_RUNTIME}DYNAMIC_CONFIGURATION_REFRESH_INTERVAL"),
@@ -275,6 +276,7 @@ class Settings:
     ipv6_enabled: bool
     strict_inbound_ports: bool
     reuse_port: bool
+    otel_pipe: bool
     spire_supported: bool
     spire_socket: str
     dynconf_interval: int

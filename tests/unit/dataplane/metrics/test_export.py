@@ -11,7 +11,8 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from kuma.apps.dataplane.metrics import assembly, export
+from kuma.apps.dataplane.metrics import assembly
+from kuma.apps.dataplane.otel import delivery
 from tests.unit.dataplane.metrics.conftest import Envoy, config, metering
 
 
@@ -29,7 +30,7 @@ async def collecting(
             await context.abort(left.pop(0), "not now")
         return b""
 
-    service, method = export.METHOD[1:].split("/")
+    service, method = delivery.METHODS["metrics"][1:].split("/")
     handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(take)})
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((handler,))

@@ -11,6 +11,11 @@ DEFAULT_INTERVAL = 30 * durations.SECOND
 SMALLEST_INTERVAL = durations.SECOND
 
 
+def interval_of(said: str | None) -> int:
+    """Nanoseconds between two exports, from a Go duration; ValueError where it is none."""
+    return max(durations.parse_go(said), SMALLEST_INTERVAL) if said else DEFAULT_INTERVAL
+
+
 class _Wire(msgspec.Struct, frozen=True, rename="camel"):
     """Fields we do not know are passed over: a newer control plane may send them."""
 
@@ -41,8 +46,7 @@ class Backend(_Wire, frozen=True):
     @property
     def interval(self) -> int:
         """Nanoseconds between two exports; ValueError where that is no duration."""
-        said = self.open_telemetry.refresh_interval if self.open_telemetry else None
-        return max(durations.parse_go(said), SMALLEST_INTERVAL) if said else DEFAULT_INTERVAL
+        return interval_of(self.open_telemetry.refresh_interval if self.open_telemetry else None)
 
 
 class _Named(_Wire, frozen=True):

@@ -1,13 +1,14 @@
 """The metrics of one proxy as one part of the agent: told what is wanted, it answers Prometheus and feeds collectors."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kuma.apps.dataplane.envoy import Admin
-from kuma.apps.dataplane.metrics.export import Exporter
+from kuma.apps.dataplane.metrics.export import Export, Exporter
 from kuma.apps.dataplane.metrics.hijacker import Hijacker
 from kuma.apps.dataplane.metrics.scraping import Scraper, Target
 from kuma.apps.dataplane.metrics.source import Source
+from kuma.apps.dataplane.otel.routes import Route
 
 PATH = "/meshmetric"
 """Where Envoy serves the configuration."""
@@ -38,13 +39,22 @@ class Meters:
         """Follows the configuration that Envoy serves, None where there is none. ValueError where it makes no sense."""
         if body is None:
             self._source.configure(None)
-            self._exporter.configure(())
+            self._exporter.configure(PATH, ())
             return
         from kuma.apps.dataplane.metrics.config import read_config
 
         wanted = read_config(body)
         self._source.configure(wanted)
-        self._exporter.configure(wanted.backends or ())
+        through_envoy = (
+            Export(each.name or each.open_telemetry.endpoint, Route(each.open_telemetry.endpoint), each.interval)
+            for each in wanted.backends or ()
+            if each.open_telemetry is not None
+        )
+        self._exporter.configure(PATH, through_envoy)
+
+    def take_collectors(self, exports: Iterable[Export]) -> None:
+        """Sends metrics to these as well, without Envoy in between."""
+        self._exporter.configure("collectors", exports)
 
     async def run(self, socket: str) -> None:
         """Answers on the Unix socket at this path and exports, until it is cancelled."""
