@@ -20,7 +20,7 @@ from kuma.resources import catalog as catalogs
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight, zoneingress
-from kuma.services import mesh_insights, service_insights
+from kuma.services import following, mesh_insights, service_insights
 from kuma.store import protocol
 
 AnyResource = res.Resource[Any]
@@ -94,16 +94,12 @@ class InsightLoop:
 
     async def run(self) -> None:
         """Runs until cancelled, or until the store is closed."""
-        while True:
-            revision = await self._load()
-            await self._write_due()
-            async with asyncio.TaskGroup() as tasks:
-                beside = [tasks.create_task(each) for each in (self._write_when_due(), self._judge_when_in_doubt())]
-                lost = await self._follow(revision)
-                for each in beside:
-                    each.cancel()
-            if not lost:
-                return
+        await following.follow(self._store, self._begin, self._hear, self._write_when_due, self._judge_when_in_doubt)
+
+    async def _begin(self) -> int:
+        revision = await self._load()
+        await self._write_due()
+        return revision
 
     async def write_all(self) -> None:
         """Writes what is missing or out of date now, once, without following changes."""
@@ -123,16 +119,10 @@ class InsightLoop:
         self._put_in_doubt(*self._due)
         return revision
 
-    async def _follow(self, revision: int) -> bool:
-        """Notes changes; True when the feed moved on without us, False when the store was closed."""
-        try:
-            async for change in self._store.watch(revision):
-                self._put_in_doubt(*self._concerned(change))
-                if self._take(change.op, change.resource):
-                    self._rouse()
-        except errors.Conflict:
-            return True
-        return False
+    def _hear(self, change: protocol.Change) -> None:
+        self._put_in_doubt(*self._concerned(change))
+        if self._take(change.op, change.resource):
+            self._rouse()
 
     def _rouse(self) -> None:
         """Something is due; the first to say so starts the clock of the round."""
