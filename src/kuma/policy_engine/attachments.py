@@ -6,6 +6,7 @@ for which old policy wins "How Kuma chooses the right policy to apply".
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kuma.base import labels
@@ -55,14 +56,15 @@ def attached(
     ]
     places += [_of_inbound(networking, inbound, by_kind) for inbound in networking.inbound]
     own = list(_own_tags(networking))
-    services: dict[str, Tags] = {}
+    services: set[str] = set()
     for outbound in networking.outbound:
         service = outbound.tags.get(labels.SERVICE_TAG, "")
-        services.setdefault(service, outbound.tags)
-        where = Attachment("outbound", f"{outbound.address or _LOOPBACK}:{outbound.port}", service)
-        places.append((where, _of_call(_OUTBOUND, by_kind, own, outbound.tags)))
+        if service:
+            services.add(service)
+            where = Attachment("outbound", f"{outbound.address or _LOOPBACK}:{outbound.port}", service)
+            places.append((where, _of_call(_OUTBOUND, by_kind, own, service)))
     for service in sorted(services):
-        places.append((Attachment("service", service, service), _of_call(_SERVICE, by_kind, own, services[service])))
+        places.append((Attachment("service", service, service), _of_call(_SERVICE, by_kind, own, service)))
     for where, found in places:
         kept = {kind: found[kind] for kind in sorted(found) if found[kind]}
         if kept:
@@ -81,7 +83,7 @@ def _of_whole(
         elif kind in _WHOLE:
             fitting = [each for each in policies if reach.is_about(each, subject, around)]
             own = list(_own_tags(subject.spec.networking))
-            found[kind] = _best((each, [_matching(each.spec.selectors, own)]) for each in fitting)
+            found[kind] = _best((each, [_matching(each.spec.selectors, own) or [{}]]) for each in fitting)
     return found
 
 
@@ -95,16 +97,18 @@ def _of_inbound(
     for kind in (*_INBOUND_ONE, *_INBOUND_ALL):
         matching = [(each, _matching(each.spec.destinations, [inbound.tags])) for each in by_kind.get(kind, ())]
         if kind in _INBOUND_ALL:
-            found[kind] = [each for each, matched in matching if matched]
+            fitting = [each for each, matched in matching if matched]
+            found[kind] = sorted(fitting, key=_merit_of_sources, reverse=True)
         else:
             found[kind] = _best((each, [matched]) for each, matched in matching)
     return where, found
 
 
 def _of_call(
-    kinds: Iterable[str], by_kind: Mapping[str, list[AnyResource]], own: Sequence[Tags], called: Tags
+    kinds: Iterable[str], by_kind: Mapping[str, list[AnyResource]], own: Sequence[Tags], service: str
 ) -> dict[str, list[AnyResource]]:
-    """The policy of each kind that is best for calls of this proxy to that service."""
+    """The policy of each kind that is best for calls of this proxy to that service, whatever subset of it is called."""
+    called = {labels.SERVICE_TAG: service}
     return {
         kind: _best(
             (each, [_matching(each.spec.sources, own), _matching(each.spec.destinations, [called])])
@@ -112,6 +116,12 @@ def _of_call(
         )
         for kind in kinds
     }
+
+
+def _merit_of_sources(policy: AnyResource) -> tuple[selectors.Rank, datetime]:
+    """What decides the place of a policy of which several hold: its first source, then its age."""
+    sources = policy.spec.sources
+    return selectors.rank(sources[0].match) if sources else selectors.Rank(), policy.meta.creation_time
 
 
 def _best(candidates: Iterable[tuple[AnyResource, Sequence[Sequence[Tags]]]]) -> list[AnyResource]:

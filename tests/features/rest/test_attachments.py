@@ -109,6 +109,27 @@ async def test_old_policies_of_clients_hold_at_what_they_call_the_best_one_alone
     assert await of_web(general, best) == {place: {kind: ["best"]}}
 
 
+async def test_a_subset_of_a_service_is_no_destination_of_an_old_policy() -> None:
+    subset = connection("Timeout", "subset", {"kuma.io/service": "db", "version": "1"})
+    called = {**WEB["networking"], "outbound": [{"port": 10001, "tags": {"kuma.io/service": "db", "version": "1"}}]}
+    general = connection("Timeout", "general", {"kuma.io/service": "db"})
+    assert await of_web(subset, general, {**WEB, "networking": called}) == {
+        "outbound 127.0.0.1:10001": {"Timeout": ["general"]}
+    }
+
+
+async def test_of_old_policies_that_hold_together_the_one_about_fewer_clients_comes_first() -> None:
+    several = [connection("RateLimit", name, {"kuma.io/service": "web"}) for name in ("a", "b")]
+    several[1]["sources"] = [{"match": {"kuma.io/service": "api"}}]
+    assert await of_web(*several) == {"inbound 192.168.0.1:8080:80": {"RateLimit": ["b", "a"]}}
+
+
+@pytest.mark.parametrize("selectors", [[], [{"match": {}}], ANY])
+async def test_an_old_policy_without_selectors_is_about_every_proxy(selectors: list[Any]) -> None:
+    trace = {"type": "TrafficTrace", "mesh": "shop", "name": "t", "selectors": selectors, "conf": {}}
+    assert await of_web(trace) == {"dataplane": {"TrafficTrace": ["t"]}}
+
+
 async def test_one_permission_holds_but_every_rate_limit() -> None:
     found = await of_web(
         connection("TrafficPermission", "general", {"kuma.io/service": "*"}),
