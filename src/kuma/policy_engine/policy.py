@@ -120,6 +120,25 @@ class Policy:
         return ()
 
 
+class LegacyPolicy(Policy):
+    """A policy whose selectors say everything: what else is around a proxy does not matter, and there are no shadows."""
+
+    def match(
+        self,
+        memory: matcher.Matcher,
+        policies: tuple[res.Resource[Any], ...],
+        subject: proxy.ProxyFacts,
+        around: surroundings.Surroundings,
+        with_shadow: bool = False,
+    ) -> rules.ProxyRules:
+        """As `select`."""
+        return self.select(policies, subject)
+
+    def select(self, policies: tuple[res.Resource[Any], ...], subject: proxy.ProxyFacts) -> rules.ProxyRules:
+        """What `policies`, all of this kind in the proxy's mesh, say of one proxy."""
+        return rules.ProxyRules(self.kind.name, (), rules.NO_DESTINATIONS)
+
+
 @functools.cache
 def overrides(policy: Policy, hook: str) -> bool:
     """Whether a policy does anything at a hook."""

@@ -11,13 +11,13 @@ from typing import Any
 from kuma.envoy import api
 from kuma.legacy_policies.proxytemplate import model
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import envoy_yaml, matcher, modifications, policy, rules, sources, surroundings
+from kuma.policy_engine import envoy_yaml, modifications, policy, rules, sources
 from kuma.resources import resource as res
 
 ORDER = 10000
 
 
-class ProxyTemplate(policy.Policy):
+class ProxyTemplate(policy.LegacyPolicy):
     """Adds, removes and patches resources of the proxies that a template selects."""
 
     kind = model.KIND
@@ -26,18 +26,11 @@ class ProxyTemplate(policy.Policy):
     def __init__(self) -> None:
         self._confs: weakref.WeakValueDictionary[int, rules.Merged[model.Conf]] = weakref.WeakValueDictionary()
 
-    def match(
-        self,
-        memory: matcher.Matcher,
-        policies: tuple[res.Resource[Any], ...],
-        subject: proxy.ProxyFacts,
-        around: surroundings.Surroundings,
-        with_shadow: bool = False,
-    ) -> rules.ProxyRules:
+    def select(self, policies: tuple[res.Resource[Any], ...], subject: proxy.ProxyFacts) -> rules.ProxyRules:
         """The conf of the template that fits the proxy best."""
         best = sources.best_by_selectors(policies, subject)
         if best is None or best.spec.conf is None:
-            return rules.ProxyRules(self.kind.name, (), rules.NO_DESTINATIONS)
+            return super().select(policies, subject)
         return rules.ProxyRules(self.kind.name, (best,), rules.NO_DESTINATIONS, single=self._alone(best))
 
     def _alone(self, template: res.Resource[Any]) -> rules.Merged[model.Conf]:

@@ -9,32 +9,25 @@ from typing import Any
 from kuma.envoy import api, names, rbac
 from kuma.legacy_policies.trafficpermission import model
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, policy, rules, sources, surroundings
+from kuma.policy_engine import policy, rules, sources
 from kuma.resources import resource as res
 
 ORDER = 50
 
 
-class TrafficPermission(policy.Policy):
+class TrafficPermission(policy.LegacyPolicy):
     """The source/destination permission; MeshTrafficPermission edits later and replaces what it decides itself."""
 
     kind = model.KIND
     order = ORDER
 
-    def match(
-        self,
-        memory: matcher.Matcher,
-        policies: tuple[res.Resource[Any], ...],
-        subject: proxy.ProxyFacts,
-        around: surroundings.Surroundings,
-        with_shadow: bool = False,
-    ) -> rules.ProxyRules:
+    def select(self, policies: tuple[res.Resource[Any], ...], subject: proxy.ProxyFacts) -> rules.ProxyRules:
         """The selected permission of each inbound as its one rule."""
         networking = subject.spec.networking
         found: dict[rules.Listener, rules.InboundRules] = {}
         selected: dict[res.Key, res.Resource[Any]] = {}
         if networking is None:
-            return rules.ProxyRules(self.kind.name, (), rules.NO_DESTINATIONS)
+            return super().select(policies, subject)
         for inbound in networking.inbound:
             best = sources.best_by_destination(policies, inbound.tags)
             if best is not None:
