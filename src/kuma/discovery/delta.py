@@ -1,6 +1,8 @@
 """The incremental variant: requests add and drop names, answers hold what changed and the names that are gone."""
 
-from kuma.discovery import machine, sharing, wire
+from collections.abc import Sequence
+
+from kuma.discovery import framing, machine, sharing, wire
 from kuma.discovery import resources as res
 
 
@@ -56,8 +58,12 @@ class Delta:
         if sub.sent is None:
             return self._first(sub, target, shared)
         if sub.asked:
-            renewed = [r for r in shared.members(target) if sub.wants(r.name)]
-            return machine.Answer(renewed, self._gone(sub, target, difference), renewed)
+            common, own = self._wanted(sub, target, shared)
+            return machine.Answer(own, self._gone(sub, target, difference), (*common, *own), common)
+        if sub.wildcard and not (sub.doubtful or sub.again):
+            removed = self._gone(sub, target, difference)
+            changed = difference.changed
+            return machine.Answer(difference.own, removed, changed, difference.common) if changed or removed else None
         chosen = {r.name: r for r in difference.changed if sub.wants(r.name)}
         chosen |= {name: r for name in sub.doubtful if sub.wants(name) and (r := target.get(name))}
         renewed = list(chosen.values())
@@ -76,17 +82,22 @@ class Delta:
         self, sub: machine.Subscription, target: res.ResourceSet, shared: sharing.Sharing
     ) -> machine.Answer | None:
         """What differs from the versions that the client brought along from an earlier stream."""
-        wanted = shared.members(target)
-        if not sub.wildcard:
-            wanted = tuple(r for r in wanted if r.name in sub.names)
+        common, own = self._wanted(sub, target, shared)
         if not sub.claimed:
-            return machine.Answer(wanted, renewed=wanted) if wanted or sub.wildcard else None
+            return machine.Answer(own, (), (*common, *own), common) if common or own or sub.wildcard else None
+        wanted = (*common, *own)
         renewed = [r for r in wanted if sub.claimed.get(r.name) != r.version]
         same = [r for r in wanted if sub.claimed.get(r.name) == r.version and r.name in sub.again]
         removed = tuple(name for name in sub.claimed if sub.wants(name) and name not in target)
         if not (renewed or same or removed or sub.wildcard):
             return None
         return machine.Answer((*renewed, *same), removed, renewed)
+
+    @staticmethod
+    def _wanted(
+        sub: machine.Subscription, target: res.ResourceSet, shared: sharing.Sharing
+    ) -> tuple[framing.Common, Sequence[res.Rendered]]:
+        return shared.members(target) if sub.wildcard else shared.some(target, sub.names)
 
     def response(
         self, type_url: str, nonce: str, version: str, answer: machine.Answer, identifier: str
@@ -95,13 +106,4 @@ class Delta:
         tail = wire.text(4, type_url) + wire.text(5, nonce)
         tail += b"".join(wire.delimited(6, name.encode()) for name in answer.removed)
         tail += wire.delimited(7, wire.text(1, identifier))
-        return machine.Response(
-            type_url,
-            nonce,
-            version,
-            answer.resources,
-            answer.removed,
-            head=wire.text(1, version),
-            tail=tail,
-            delta=True,
-        )
+        return machine.Response(type_url, nonce, version, answer, head=wire.text(1, version), tail=tail, delta=True)

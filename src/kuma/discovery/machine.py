@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from kuma.discovery import framing, sharing
 from kuma.discovery import resources as res
-from kuma.discovery import sharing
 
 ORDER = (res.CLUSTER, res.ENDPOINT, res.SECRET, res.LISTENER, res.ROUTE, res.RUNTIME)
 """Make before break: clusters and what they need, then what refers to clusters."""
@@ -67,11 +67,20 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The resources of one response, before it has a nonce. `renewed`: those whose bytes are new to the client."""
+    """The resources of one response, before it has a nonce: those in `common` with other streams, and the `own`.
 
-    resources: Sequence[res.Rendered] = ()
+    `renewed`: those whose bytes are new to the client.
+    """
+
+    own: Sequence[res.Rendered] = ()
     removed: Sequence[str] = ()
     renewed: Sequence[res.Rendered] = ()
+    common: framing.Common = ()
+
+    @property
+    def resources(self) -> Sequence[res.Rendered]:
+        """All of them, as they are sent."""
+        return (*self.common, *self.own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +90,15 @@ class Response:
     type_url: str
     nonce: str
     version: str
-    resources: Sequence[res.Rendered]
-    removed: Sequence[str]
+    answer: Answer
     head: bytes
     tail: bytes
     delta: bool
 
-    def parts(self) -> list[bytes]:
+    def parts(self, frames: framing.Frames) -> list[bytes]:
         """The serialised message in pieces; resources are the shared bytes themselves."""
-        if self.delta:
-            body = [part for r in self.resources for part in (r.delta_head, r.sotw)]
-        else:
-            body = [r.sotw for r in self.resources]
-        return [self.head, *body, self.tail]
+        common = frames.of(self.answer.common, delta=self.delta)
+        return [self.head, *common, *framing.pieces_of(self.answer.own, delta=self.delta), self.tail]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from kuma.discovery import framing
 from kuma.discovery import resources as res
 
 V = TypeVar("V")
@@ -19,13 +20,22 @@ Members = Mapping[str, res.Rendered]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What turns one set into another: resources that are new or have new bytes, and names that are gone."""
+    """What turns one set into another: resources that are new or have new bytes, and names that are gone.
 
-    changed: tuple[res.Rendered, ...] = ()
+    `common` are shared ones, one tuple for all who ask; `own` are the proxy's.
+    """
+
+    common: framing.Common = ()
     removed: tuple[str, ...] = ()
+    own: tuple[res.Rendered, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.removed)
+        return bool(self.common or self.own or self.removed)
+
+    @property
+    def changed(self) -> tuple[res.Rendered, ...]:
+        """All that are new or have new bytes."""
+        return self.common + self.own
 
 
 NO_DIFFERENCE = Difference()
@@ -53,8 +63,10 @@ class Sharing:
 
     def __init__(self, limit: int = 512) -> None:
         self._differences: _Recent[tuple[Members, Members, Difference]] = _Recent(limit)
-        self._members: _Recent[tuple[Members, tuple[res.Rendered, ...]]] = _Recent(limit)
+        self._members: _Recent[tuple[Members, framing.Common]] = _Recent(limit)
         self._digests: _Recent[tuple[Members, bytes]] = _Recent(limit)
+        self._chosen: _Recent[tuple[Members, framing.Common]] = _Recent(limit)
+        self.frames = framing.Frames()
         self._names: _Recent[frozenset[str]] = _Recent(limit)
 
     def difference(self, old: res.ResourceSet, new: res.ResourceSet) -> Difference:
@@ -65,17 +77,29 @@ class Sharing:
         if old.own is new.own or old.own == new.own:
             if not shared.removed or not new.own:
                 return shared
-            return Difference(shared.changed, tuple(name for name in shared.removed if name not in new.own))
-        changed = shared.changed + tuple(r for r in new.own.values() if old.get(r.name) != r)
+            return Difference(shared.common, tuple(name for name in shared.removed if name not in new.own))
+        own = tuple(r for r in new.own.values() if old.get(r.name) != r)
         gone = tuple(name for name in old.own if name not in new)
-        return Difference(changed, tuple(name for name in shared.removed if name not in new.own) + gone)
+        return Difference(shared.common, tuple(name for name in shared.removed if name not in new.own) + gone, own)
 
-    def members(self, of: res.ResourceSet) -> tuple[res.Rendered, ...]:
-        """All resources of a set."""
+    def members(self, of: res.ResourceSet) -> tuple[framing.Common, tuple[res.Rendered, ...]]:
+        """All resources of a set: the shared ones, and the own."""
         found = self._members.get(id(of.shared))
         if found is None:
             found = self._members.put(id(of.shared), (of.shared, tuple(of.shared.values())))
-        return found[1] + tuple(of.own.values()) if of.own else found[1]
+        return found[1], tuple(of.own.values())
+
+    def some(self, of: res.ResourceSet, names: frozenset[str]) -> tuple[framing.Common, tuple[res.Rendered, ...]]:
+        """Those resources of a set that have one of some names: the shared ones, and the own."""
+        own = tuple([each for name, each in of.own.items() if name in names])
+        if not of.shared:
+            return (), own
+        key = (id(of.shared), names)
+        found = self._chosen.get(key)
+        if found is None:
+            chosen = tuple(each for name, each in of.shared.items() if name in names)
+            found = self._chosen.put(key, (of.shared, chosen))
+        return found[1], own
 
     def version(self, of: res.ResourceSet) -> str:
         """The version of a whole set: equal for equal sets, whichever stream or control plane says it."""

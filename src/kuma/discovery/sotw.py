@@ -3,6 +3,8 @@
 Of the other types an answer may hold only what changed: Envoy keeps the rest.
 """
 
+from collections.abc import Sequence
+
 from kuma.discovery import machine, sharing, wire
 from kuma.discovery import resources as res
 
@@ -59,33 +61,39 @@ class StateOfTheWorld:
         A complete answer that was rejected is given again though it holds nothing: it says that all is gone.
         """
         if sub.sent is None or sub.asked:
-            everything = self._all(sub, target, shared)
-            return machine.Answer(everything, renewed=everything)
+            return self._all(sub, target, shared, None)
         touched = sub.again | sub.doubtful
-        renewed = [r for r in difference.changed if sub.wants(r.name)]
-        renewed += [r for name in sub.doubtful if sub.wants(name) and (r := target.get(name)) and r not in renewed]
+        renewed = difference.changed if sub.wildcard else [r for r in difference.changed if r.name in sub.names]
+        if sub.doubtful:
+            doubted = (r for name in sub.doubtful if sub.wants(name) and (r := target.get(name)))
+            renewed = [*renewed, *(r for r in doubted if r not in renewed)]
         if sub.wildcard or sub.type_url in COMPLETE:
             gone = any(sub.wants(name) for name in difference.removed)
             if not (renewed or touched or gone or sub.rejected):
                 return None
-            return machine.Answer(self._all(sub, target, shared), renewed=renewed)
+            return self._all(sub, target, shared, renewed)
         touched.difference_update(r.name for r in renewed)
-        same = [r for name in touched if sub.wants(name) and (r := target.get(name))]
-        return machine.Answer((*renewed, *same), renewed=renewed) if renewed or same else None
+        same, own = shared.some(target, sub.names & touched) if touched else ((), ())
+        return machine.Answer((*renewed, *own), renewed=renewed, common=same) if renewed or same or own else None
 
     def _all(
-        self, sub: machine.Subscription, target: res.ResourceSet, shared: sharing.Sharing
-    ) -> tuple[res.Rendered, ...]:
-        members = shared.members(target)
-        if sub.wildcard or (len(members) <= len(sub.names) and all(r.name in sub.names for r in members)):
-            return members
-        return tuple(r for r in members if r.name in sub.names)
+        self,
+        sub: machine.Subscription,
+        target: res.ResourceSet,
+        shared: sharing.Sharing,
+        renewed: Sequence[res.Rendered] | None,
+    ) -> machine.Answer:
+        """An answer with all that is wanted; `renewed`: those that are new to the client, None for all."""
+        common, own = shared.members(target)
+        if not sub.wildcard and not (
+            len(target) <= len(sub.names) and all(r.name in sub.names for r in (*common, *own))
+        ):
+            common, own = shared.some(target, sub.names)
+        return machine.Answer(own, renewed=(*common, *own) if renewed is None else renewed, common=common)
 
     def response(
         self, type_url: str, nonce: str, version: str, answer: machine.Answer, identifier: str
     ) -> machine.Response:
         """A `DiscoveryResponse`: version_info 1, resources 2, type_url 4, nonce 5, control_plane 6."""
         tail = wire.text(4, type_url) + wire.text(5, nonce) + wire.delimited(6, wire.text(1, identifier))
-        return machine.Response(
-            type_url, nonce, version, answer.resources, (), head=wire.text(1, version), tail=tail, delta=False
-        )
+        return machine.Response(type_url, nonce, version, answer, head=wire.text(1, version), tail=tail, delta=False)

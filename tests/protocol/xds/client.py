@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from kuma.discovery import delta, machine, sharing, sotw
+from kuma.discovery import delta, framing, machine, sharing, sotw
 from kuma.discovery import resources as res
 
 SHORT = {
@@ -36,12 +36,12 @@ def snapshot(**types: Mapping[str, object]) -> res.Snapshot:
 
 def decode(response: machine.Response, *, is_delta: bool) -> tuple[str, dict[str, str], tuple[str, ...], str]:
     """Type, resources by name, removed names and version, read from the bytes as any client would."""
-    raw = b"".join(response.parts())
+    raw = b"".join(response.parts(framing.Frames()))
     if is_delta:
         message = discovery_pb2.DeltaDiscoveryResponse.FromString(raw)
         got = {r.name: r.resource.value.decode() for r in message.resources}
         versions = {r.name: r.version for r in message.resources}
-        assert versions == {r.name: r.version for r in response.resources}
+        assert versions == {r.name: r.version for r in response.answer.resources}
         removed, version = tuple(message.removed_resources), message.system_version_info
     else:
         message = discovery_pb2.DiscoveryResponse.FromString(raw)

@@ -94,7 +94,7 @@ class Envoy:
         response = self.inbox.pop(0)
         short, got, removed, _ = decode(response, is_delta=self.is_delta)
         self.nonces[short] = response.nonce
-        versions = {r.name: r.version for r in response.resources}
+        versions = {r.name: r.version for r in response.answer.resources}
         if reject:
             got = {n: v for n, v in got.items() if self.is_delta and self.luck.random() < 0.5}
             removed = tuple(n for n in removed if self.luck.random() < 0.5)

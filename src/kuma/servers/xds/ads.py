@@ -14,7 +14,7 @@ from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from kuma.discovery import delta, machine, sharing, sotw
+from kuma.discovery import delta, framing, machine, sharing, sotw
 from kuma.discovery import resources as xds
 from kuma.servers.xds import deps as needs
 from kuma.servers.xds import intake
@@ -105,7 +105,7 @@ async def _serve(call: stream.GrpcStream, variant: Variant, shared: sharing.Shar
     session = await intake.admitted(deps.proxies.connect, call, node, deps)
     with contextlib.closing(session):
         states = machine.Machine(variant.face, shared, deps.instance_id, deps.backoff)
-        conversation = _Conversation(call, variant, session, states, node.id, deps)
+        conversation = _Conversation(call, variant, session, states, shared.frames, node.id, deps)
         conversation.take(message)
         del raw, message
         await conversation.run()
@@ -120,6 +120,7 @@ class _Conversation:
         variant: Variant,
         session: needs.Session,
         states: machine.Machine,
+        frames: framing.Frames,
         node_id: str,
         deps: needs.Deps,
     ) -> None:
@@ -127,6 +128,7 @@ class _Conversation:
         self._variant = variant
         self._session = session
         self._states = states
+        self._frames = frames
         self._node_id = node_id
         self._deps = deps
         self._inbox: deque[machine.Request] = deque()
@@ -197,7 +199,7 @@ class _Conversation:
             if feed.snapshot is not None:
                 self._states.on_snapshot(feed.snapshot)
             for response in self._states.flush(now()):
-                await self._call.send(response.parts())
+                await self._call.send(response.parts(self._frames))
                 self._session.sent(response.type_url)
                 self._deps.ads.response(response.type_url)
             if is_over:
