@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kuma.base import labels
-from kuma.policy_engine import places, surroundings
+from kuma.policy_engine import places, subset_rules, surroundings
 from kuma.resources import resource as res
 from kuma.resources import targetref
 
@@ -57,10 +57,9 @@ def _targeted(author: res.Meta, target: targetref.TargetRef, subject: places.Pla
         return ()
     if kind == "Mesh":
         return tuple(range(len(subject.all)))
-    wanted = dict(target.tags or {}) if kind in ("MeshSubset", "MeshServiceSubset") else {}
-    if kind in ("MeshService", "MeshServiceSubset"):
-        wanted[labels.SERVICE_TAG] = target.name
-    return _tagged(wanted, subject)
+    if kind not in subset_rules.TAGGED:
+        return ()
+    return _tagged({tag.key: tag.value for tag in subset_rules.subset_of(target)}, subject)
 
 
 def _tagged(wanted: Mapping[str, str], subject: places.Places) -> Selected:

@@ -57,6 +57,7 @@ def chosen(subject: Any, target: dict[str, Any], labels: dict[str, str] | None =
         ({"kind": "MeshGateway", "name": "edge"}, ()),
         ({"kind": "MeshHTTPRoute", "name": "route"}, (1,)),
         ({"kind": "MeshHTTPRoute", "name": "other"}, ()),
+        ({"kind": "MeshExternalService", "name": "web"}, ()),
     ],
 )
 def test_places_of_a_sidecar(target: dict[str, Any], expected: tuple[int, ...]) -> None:
