@@ -40,6 +40,7 @@ class Feed:
         self.changed = asyncio.Event()
         self.identity: Any = None
         self.authors: dict[tuple[str, str], tuple[res.ResourceRef, ...]] = {}
+        self.documents: dict[str, bytes] = {}
         self.is_attached = True
 
     def publish(self, snapshot: xds.Snapshot) -> None:
@@ -48,6 +49,9 @@ class Feed:
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
         return self.authors.get((type_url, name), ())
+
+    def told(self, document: str) -> bytes | None:
+        return self.documents.get(document)
 
     def detach(self) -> None:
         self.is_attached = False

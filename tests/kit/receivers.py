@@ -23,14 +23,14 @@ _SERVICES: dict[str, tuple[str, Any]] = {
 
 
 class Otlp:
-    """A collector: the requests it got, by signal, and the headers of those over HTTP by path.
+    """A collector: the requests it got, by signal, and path and headers of those over HTTP.
 
     A record is what libraries call a `scope`'s content.
     """
 
     def __init__(self) -> None:
         self.port = 0
-        self.headers: dict[str, dict[str, str]] = {}
+        self.heads: list[tuple[str, dict[str, str]]] = []
         self.requests: dict[str, list[Any]] = {name: [] for name in _SERVICES}
 
     @property
@@ -104,7 +104,7 @@ def otlp_http() -> Iterator[Otlp]:
                 body = gzip.decompress(body)
             signal = self.path.rpartition("/")[2]
             made.requests[signal].append(_SERVICES[signal][1].FromString(body))
-            made.headers[self.path] = {key.lower(): value for key, value in self.headers.items()}
+            made.heads.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()

@@ -60,13 +60,14 @@ class Issued:
 class Own:
     """What is personal to one proxy. `secrets` are those of its certificate, kept while that stays.
 
-    `problems`: what policies ask for and could not be done.
+    `problems`: what policies ask for and could not be done. `documents` are those for the proxy's agent, by name.
     """
 
     sets: Sets
     authors: Mapping[tuple[str, str], Authors]
     secrets: tuple[sharing.Built, ...] = ()
     problems: tuple[str, ...] = ()
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,4 +370,4 @@ def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[shari
     for secret in secrets:
         if secret.rendered is not None:
             put(secret.rendered, secret.authors)
-    return Own(sets, authors, secrets, tuple(plan.problems))
+    return Own(sets, authors, secrets, tuple(plan.problems), plan.documents)

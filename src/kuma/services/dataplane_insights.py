@@ -20,7 +20,7 @@ from kuma.base import errors
 from kuma.discovery import resources as xds
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as insights
-from kuma.services import proxy_versions
+from kuma.services import proxy_versions, telemetry_states
 from kuma.store import protocol
 
 FLUSH_SECONDS = 10.0
@@ -70,10 +70,12 @@ class Connection:
         dataplane: res.Key,
         metadata: Mapping[str, Any],
         identity: Callable[[], Identity | None],
+        collectors: Callable[[], bytes | None],
     ) -> None:
         self.dataplane = dataplane
         self.metadata = metadata
         self.identity = identity
+        self.collectors = collectors
         self.disconnected: datetime | None = None
         self.generation = 0
         self._owner = owner
@@ -184,10 +186,16 @@ class DataplaneInsights:
         self._is_stopping = True
 
     def open(
-        self, dataplane: res.Key, metadata: Mapping[str, Any], identity: Callable[[], Identity | None]
+        self,
+        dataplane: res.Key,
+        metadata: Mapping[str, Any],
+        identity: Callable[[], Identity | None],
+        collectors: Callable[[], bytes | None] = lambda: None,
     ) -> Connection:
-        """A stream of a proxy begins. `identity` is asked whenever the insight is written."""
-        connection = Connection(self, dataplane, metadata, identity)
+        """A stream of a proxy begins. `identity` and `collectors`, what its agent is told about these, are asked
+        whenever the insight is written.
+        """
+        connection = Connection(self, dataplane, metadata, identity, collectors)
         self._proxies.setdefault(dataplane, _Proxy([])).connections.append(connection)
         self.touch(connection, at_once=True)
         return connection
@@ -305,7 +313,11 @@ class DataplaneInsights:
         subscriptions = tuple(sorted((*proxy.history, *own), key=_began)[-self._limit :])
         latest = proxy.connections[-1]
         if subscriptions[-1].control_plane_instance_id == self.instance_id:
-            stored = insights.DataplaneInsight(mtls=self._mtls(proxy), metadata=dict(latest.metadata))
+            stored = insights.DataplaneInsight(
+                mtls=self._mtls(proxy),
+                metadata=dict(latest.metadata),
+                open_telemetry=telemetry_states.of_document(latest.collectors()),
+            )
         spec = msgspec.structs.replace(stored, subscriptions=subscriptions)
         meta = res.Meta(mesh=key.mesh, name=key.name)
         return protocol.Change(protocol.Op.UPDATED, res.Resource(insights.KIND, meta, spec), owner=key)

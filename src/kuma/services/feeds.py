@@ -40,6 +40,10 @@ class Feed:
         built = shape.built.get((type_url, name)) if shape is not None else None
         return built.authors if built is not None else ()
 
+    def told(self, document: str) -> bytes | None:
+        """What the proxy's agent is told in a document, None where it gets none of that name."""
+        return self.own.documents.get(document) if self.own is not None else None
+
     def detach(self) -> None:
         """The stream is gone."""
         self._on_detach(self)

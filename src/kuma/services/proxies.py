@@ -19,6 +19,7 @@ import structlog
 from kuma.base import errors
 from kuma.discovery import resources as xds
 from kuma.plan import proxy
+from kuma.policy_engine import collectors
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
@@ -54,6 +55,10 @@ class Feed(Protocol):
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
         """The resources that shaped one Envoy resource."""
+        ...
+
+    def told(self, document: str) -> bytes | None:
+        """What the proxy's agent is told in a document; None where there is none of that name."""
         ...
 
     def detach(self) -> None:
@@ -195,7 +200,7 @@ class Proxies:
         lacking = {proxy.LACKING: list(node.lacking)} if node.lacking else {}
         feed = self._publisher.attach(key, metadata | lacking)
         shown = metadata if definition else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
-        connection = self._insights.open(key, shown, lambda: feed.identity)
+        connection = self._insights.open(key, shown, lambda: feed.identity, lambda: feed.told(collectors.DOCUMENT))
         session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, definition=definition)
         self._sessions.setdefault(key, []).append(session)
         return session

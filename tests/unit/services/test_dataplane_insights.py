@@ -74,6 +74,17 @@ async def test_one_stream_from_start_to_end(cp):
     assert not insight.is_online
 
 
+async def test_what_the_agent_is_told_about_collectors_is_shown(cp):
+    session = await connected(cp)
+    session.sent(xds.LISTENER)
+    assert (await cp.insight("web-1")).open_telemetry is None
+    backend = b'{"backends":[{"name":"main","envPolicy":{"mode":"Optional"},"logs":{"enabled":true}}]}'
+    cp.publisher.feeds[0].documents["otel"] = backend
+    session.sent(xds.LISTENER)
+    (shown,) = (await cp.insight("web-1")).open_telemetry.backends
+    assert shown == kind.Backend("main", logs=kind.Signal(enabled=True, env_allowed=True, state="ready"))
+
+
 async def test_the_newest_open_stream_says_which_certificate_a_proxy_has(cp):
     first, second = await connected(cp), await connected(cp)
     older, newer = cp.publisher.feeds

@@ -37,6 +37,7 @@ from kuma.servers.diagnostics import app as diagnostics_app
 from kuma.servers.rest import app as rest_app
 from kuma.servers.rest import control_plane as rest_control_plane
 from kuma.services import (
+    collector_references,
     dataplane_rules,
     defaults,
     insight_loop,
@@ -200,8 +201,10 @@ class ControlPlane:
         if self.proxy_side is not None:
             reachable = destinations.build(self.settings, self.store, self.catalog, self.role, utc_now, self.metrics)
             of_proxies = (*self.proxy_side.leading(), reachable.run)
+        interval = self.settings.core_resources.status.mesh_open_telemetry_backend_interval * _SECONDS
+        references = collector_references.ReferenceLoop(self.store, self.catalog, interval)
         after_a_turn = (self.defaults.run,) if self._is_shared else ()
-        return (self.insight_loop.run, *after_a_turn, *of_proxies)
+        return (self.insight_loop.run, references.run, *after_a_turn, *of_proxies)
 
     def _ports(self) -> ports.Ports:
         api, dp = self.settings.api_server, self.settings.dp_server
