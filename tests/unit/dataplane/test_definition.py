@@ -78,7 +78,8 @@ def settings(**flags: Any) -> conf.Settings:
 
 
 def test_one_line_definition() -> None:
-    enrolled = enrolment.enrol(settings(outbounds=["api=10001"], protocol="http", tags=["version=v1"]))
+    chosen = {"outbounds": ["api=10001"], "protocol": "http", "tags": ["version=v1"], "labels": ["app=web,team=a"]}
+    enrolled = enrolment.enrol(settings(**chosen))
 
     document = json.loads(enrolled.definition.to_json())
     inbound, admin = (keeper.getsockname()[1] for keeper in enrolled.keepers)
@@ -86,6 +87,7 @@ def test_one_line_definition() -> None:
         "type": "Dataplane",
         "mesh": "default",
         "name": f"web-{host.host_label()}-8080",
+        "labels": {"app": "web", "team": "a"},
         "networking": {
             "address": "127.0.0.1",
             "admin": {"port": admin},

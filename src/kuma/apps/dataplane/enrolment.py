@@ -55,6 +55,8 @@ def enrol(settings: conf.Settings) -> Enrolment:
             ],
         },
     }
+    if settings.labels:
+        document["labels"] = dict(settings.labels)
     if settings.outbounds:
         document["networking"]["outbound"] = [_outbound(service, port) for service, port in settings.outbounds]
     return Enrolment(Definition(document), (inbound, admin))

@@ -221,6 +221,7 @@ ROWS: tuple[Row, ...] = (
     Row("outbounds", _pairs, (), "", ("outbound",), "Service to reach on a local port, api=10001", repeatable=True),
     Row("protocol", _text, "", "", ("protocol",), "Protocol of the service: http, http2, grpc, tcp, kafka"),
     Row("tags", _pairs, (), "", ("tag",), "Further tag of the service, key=value", repeatable=True),
+    Row("labels", _pairs, (), "", ("label",), "Label by which policies select it, key=value", repeatable=True),
     Row(
         "address",
         _text,
@@ -291,6 +292,7 @@ class Settings:
     outbounds: tuple[tuple[str, str], ...]
     protocol: str
     tags: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
     address: str
     inbound_port: int
     given: frozenset[str]
