@@ -19,7 +19,15 @@ from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight, zoneingress
+from kuma.resources.kinds import (
+    dataplane,
+    dataplaneinsight,
+    externalservice,
+    mesh,
+    meshinsight,
+    serviceinsight,
+    zoneingress,
+)
 from kuma.services import following, mesh_insights, service_insights
 from kuma.store import protocol
 
@@ -42,6 +50,7 @@ class _MeshState:
     proxies: dict[str, dataplane.Dataplane] = field(default_factory=dict)
     insights: dict[str, dataplaneinsight.DataplaneInsight] = field(default_factory=dict)
     facts: dict[str, service_insights.ProxyFacts] = field(default_factory=dict)
+    externals: dict[str, service_insights.External] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
     warnings: tuple[meshinsight.PolicyWarning, ...] | None = None
 
@@ -60,7 +69,7 @@ class Timing:
 
 
 class InsightLoop:
-    """Writes one MeshInsight for every mesh, and one ServiceInsight for every mesh that has had a proxy."""
+    """Writes one MeshInsight for every mesh, and one ServiceInsight for every mesh that has had a service."""
 
     def __init__(
         self,
@@ -209,6 +218,8 @@ class InsightLoop:
         (names.discard if op is protocol.Op.DELETED else names.add)(meta.name)
         if len(names) != before:
             self._due.add(meta.mesh)
+        if kind == externalservice.KIND.name:
+            return self._take_external(op, resource) or len(names) != before
         if kind != dataplane.KIND.name:
             return len(names) != before
         if op is protocol.Op.DELETED:
@@ -227,6 +238,17 @@ class InsightLoop:
         state.spec = resource.spec
         if is_other:
             self._due.add(name)
+        return is_other
+
+    def _take_external(self, op: protocol.Op, resource: AnyResource) -> bool:
+        mesh_name, name = resource.meta.mesh, resource.meta.name
+        externals = self._state(mesh_name).externals
+        before = externals.pop(name, None)
+        if op is not protocol.Op.DELETED:
+            externals[name] = service_insights.external_of(resource.spec)
+        is_other = externals.get(name) != before
+        if is_other:
+            self._due.add(mesh_name)
         return is_other
 
     def _state(self, mesh_name: str) -> _MeshState:
@@ -248,8 +270,8 @@ class InsightLoop:
         state = self._meshes.get(name)
         if state is None or state.spec is None:
             return
-        domain, port = self._address
-        services = service_insights.desired(state.facts.values(), domain, port)
+        externals = [state.externals[each] for each in sorted(state.externals)]
+        services = service_insights.desired(state.facts.values(), externals, *self._address)
         if not _has_services(state.spec):
             services = serviceinsight.ServiceInsight()
         overall = mesh_insights.desired(
@@ -263,7 +285,7 @@ class InsightLoop:
         try:
             await self._put(name, meshinsight.KIND, res.Meta("", name), overall, always=True)
             meta = res.Meta(name, f"all-services-{name}")
-            await self._put(name, serviceinsight.KIND, meta, services, always=bool(state.facts))
+            await self._put(name, serviceinsight.KIND, meta, services, always=bool(state.facts or state.externals))
         except (errors.Conflict, errors.AlreadyExists, errors.Unavailable):
             # Another control plane wrote in between, or the store is away for now: the next round sees to it.
             self._due.add(name)

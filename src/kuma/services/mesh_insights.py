@@ -9,7 +9,7 @@ from typing import Any
 
 from kuma.base import errors
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, meshinsight, serviceinsight
+from kuma.resources.kinds import dataplane, externalservice, meshinsight, serviceinsight
 from kuma.services import overviews, service_insights
 
 MOST_WARNINGS = 100
@@ -42,7 +42,7 @@ def desired(
             issued_backends=_by(proxies, lambda proxy: (proxy.issued_backend,)),
             supported_backends=_by(proxies, lambda proxy: proxy.supported_backends),
         ),
-        services=_service_stat(services) if with_services else None,
+        services=_service_stat(services, others.get(externalservice.KIND.name, 0)) if with_services else None,
         dataplanes_by_type=meshinsight.DataplanesByType(
             standard=_stat(proxy for proxy in proxies if proxy.gateway is None),
             gateway=_stat(kinds_of_gateway),
@@ -96,7 +96,7 @@ def _by(
     return {name: _stat(groups[name]) for name in sorted(groups)}
 
 
-def _service_stat(services: serviceinsight.ServiceInsight) -> meshinsight.ServiceStat:
-    external = sum(each.service_type is _EXTERNAL for each in services.services.values())
-    total = len(services.services)
-    return meshinsight.ServiceStat(total=total, internal=total - external, external=external)
+def _service_stat(services: serviceinsight.ServiceInsight, external: int) -> meshinsight.ServiceStat:
+    """Services of proxies by name, and ExternalServices one by one, also where several share a name."""
+    internal = sum(each.service_type is not _EXTERNAL for each in services.services.values())
+    return meshinsight.ServiceStat(total=internal + external, internal=internal, external=external)

@@ -1,6 +1,7 @@
 """The state of every service of a mesh, computed from its proxies. Pure; `insight_loop` keeps it current.
 
-Source: Kuma's documentation, "Service health": a service is the proxies that carry its `kuma.io/service` tag.
+Source: Kuma's documentation, "Service health": a service is the proxies that carry its `kuma.io/service` tag. Services
+of ExternalServices stand beside them: nobody knows how those are.
 """
 
 from collections import Counter
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kuma.base import labels
-from kuma.resources.kinds import dataplane, dataplaneinsight
+from kuma.resources.kinds import dataplane, dataplaneinsight, externalservice
 from kuma.resources.kinds import serviceinsight as kinds
 from kuma.services import overviews
 
@@ -40,6 +41,21 @@ class ProxyFacts:
     issued_backend: str
     supported_backends: tuple[str, ...]
     memberships: tuple[Membership, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An ExternalService, as far as insights show it: its service, zone (empty: every) and HOST:PORT."""
+
+    service: str
+    zone: str
+    address: str
+
+
+def external_of(spec: externalservice.ExternalService) -> External:
+    """What insights show of an ExternalService."""
+    address = spec.networking.address if spec.networking else ""
+    return External(spec.tags.get(labels.SERVICE_TAG, ""), spec.tags.get(labels.ZONE_TAG, ""), address)
 
 
 def facts_of(spec: dataplane.Dataplane, insight: dataplaneinsight.DataplaneInsight | None) -> ProxyFacts:
@@ -82,11 +98,38 @@ def _member(tags: Mapping[str, str], kind: kinds.ServiceType, is_online: bool) -
     return (Membership(service, tags.get(labels.ZONE_TAG, ""), kind, is_online),) if service else ()
 
 
-def desired(proxies: Iterable[ProxyFacts], dns_domain: str = "mesh", vip_port: int = 80) -> kinds.ServiceInsight:
-    """The state of all services that the proxies make up, by name in order.
+def desired(
+    proxies: Iterable[ProxyFacts], externals: Iterable[External] = (), dns_domain: str = "mesh", vip_port: int = 80
+) -> kinds.ServiceInsight:
+    """The state of all services that the proxies make up, and of those outside, by name in order.
 
-    `dns_domain` and `vip_port` make the address by which an internal service is called with transparent proxying.
+    A name that both bear is the proxies'. `dns_domain` and `vip_port` make the address by which an internal service is
+    called with transparent proxying.
     """
+    inside = _inside(proxies, dns_domain, vip_port)
+    services = _outside(externals) | inside
+    return kinds.ServiceInsight(services={name: services[name] for name in sorted(services)})
+
+
+def _outside(externals: Iterable[External]) -> dict[str, kinds.Service]:
+    """The services of ExternalServices; of several ones of a service the first says the address."""
+    found: dict[str, list[External]] = {}
+    for each in externals:
+        if each.service:
+            found.setdefault(each.service, []).append(each)
+    return {
+        name: kinds.Service(
+            status=kinds.ServiceStatus.NOT_AVAILABLE,
+            dataplanes=kinds.DataplaneStat(),
+            service_type=kinds.ServiceType.EXTERNAL,
+            address_port=several[0].address,
+            zones=tuple(sorted({each.zone for each in several if each.zone})),
+        )
+        for name, several in found.items()
+    }
+
+
+def _inside(proxies: Iterable[ProxyFacts], dns_domain: str, vip_port: int) -> dict[str, kinds.Service]:
     online: Counter[str] = Counter()
     offline: Counter[str] = Counter()
     zones: dict[str, set[str]] = {}
@@ -101,7 +144,7 @@ def desired(proxies: Iterable[ProxyFacts], dns_domain: str = "mesh", vip_port: i
                 zones.setdefault(name, set()).add(member.zone)
             if proxy.issued_backend:
                 backends.setdefault(name, Counter())[proxy.issued_backend] += 1
-    services = {
+    return {
         name: kinds.Service(
             status=_status(online[name], offline[name]),
             dataplanes=kinds.DataplaneStat(
@@ -112,9 +155,8 @@ def desired(proxies: Iterable[ProxyFacts], dns_domain: str = "mesh", vip_port: i
             address_port=f"{name}.{dns_domain}:{vip_port}" if types[name] is kinds.ServiceType.INTERNAL else "",
             zones=tuple(sorted(zones.get(name, ()))),
         )
-        for name in sorted(types)
+        for name in types
     }
-    return kinds.ServiceInsight(services=services)
 
 
 def _status(online: int, offline: int) -> kinds.ServiceStatus:

@@ -103,6 +103,24 @@ async def test_service_insights_without_any() -> None:
     assert json.loads(answer.body)["detail"] == "bad request: unsupported service type"
 
 
+async def test_services_outside_of_the_mesh() -> None:
+    api = await shop()
+    outside = {"networking": {"address": "a.example:443"}, "tags": {"kuma.io/service": "es"}}
+    await api.put(
+        "/meshes/shop/external-services/es", {"type": "ExternalService", "mesh": "shop", "name": "es", **outside}
+    )
+    await insight_loop.InsightLoop(api.store, api.catalog).write_all()
+    (found,) = (await api.get("/meshes/shop/service-insights?type=external"))["items"]
+    assert {key: found[key] for key in ("status", "dataplanes", "serviceType", "addressPort")} == {
+        "status": "not_available",
+        "dataplanes": {},
+        "serviceType": "external",
+        "addressPort": "a.example:443",
+    }
+    assert (await api.get("/mesh-insights/shop"))["services"] == {"total": 3, "internal": 2, "external": 1}
+    assert (await api.get("/global-insight"))["services"]["external"] == {"total": 1}
+
+
 async def test_mesh_insight() -> None:
     api = await with_insights()
     found = await api.get("/mesh-insights/shop")

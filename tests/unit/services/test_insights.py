@@ -1,6 +1,7 @@
 """The state of proxies and services, and the loop that writes it down."""
 
 import asyncio
+import dataclasses
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from kuma.base import errors
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, meshinsight, serviceinsight
+from kuma.resources.kinds import dataplane, dataplaneinsight, externalservice, mesh, meshinsight, serviceinsight
 from kuma.services import insight_loop, metrics, overviews, service_insights
 from tests.kit import api as kit
 
@@ -78,6 +79,26 @@ def test_ignored_inbounds_and_missing_tags_make_no_service() -> None:
     assert services_of((proxy(dataplane.InboundState.IGNORED), insight()), (bare, insight())) == {}
 
 
+def external(service: str, address: str = "", zone: str = "") -> externalservice.ExternalService:
+    tags = {"kuma.io/service": service} | ({"kuma.io/zone": zone} if zone else {})
+    return externalservice.ExternalService(networking=externalservice.Networking(address=address), tags=tags)
+
+
+def test_external_services_stand_beside_those_of_proxies() -> None:
+    outside = [external("es", "a.example:443", "west"), external("es", "b.example:443", "east"), external("web", "x:1")]
+    facts = [service_insights.facts_of(proxy(READY), insight())]
+    found = service_insights.desired(facts, [service_insights.external_of(each) for each in outside]).services
+    assert list(found) == ["es", "web"]
+    assert found["es"] == serviceinsight.Service(
+        status=serviceinsight.ServiceStatus.NOT_AVAILABLE,
+        dataplanes=serviceinsight.DataplaneStat(),
+        service_type=serviceinsight.ServiceType.EXTERNAL,
+        address_port="a.example:443",
+        zones=("east", "west"),
+    )
+    assert found["web"].service_type is serviceinsight.ServiceType.INTERNAL
+
+
 async def stored(api: kit.Api, kind: Any, mesh_name: str, name: str) -> Any:
     try:
         return (await api.store.get(res.Key(kind.name, mesh_name, name))).spec
@@ -112,6 +133,24 @@ async def test_the_loop_follows_the_store() -> None:
     await follow(api, "MeshInsight", lambda spec: spec.dataplanes.total == 0)
     await api.store.delete(owner)
     assert await stored(api, meshinsight.KIND, "", "shop") is None
+    running.cancel()
+
+
+async def test_the_loop_follows_external_services() -> None:
+    api = kit.build()
+    owner = res.Key("Mesh", "", "shop")
+    await api.store.create(resource(mesh.KIND, "", "shop", mesh.Mesh()))
+    running = asyncio.create_task(insight_loop.InsightLoop(api.store, api.catalog, interval=0.01).run())
+    await follow(api, "MeshInsight", lambda spec: spec.dataplanes.total == 0)
+    made = await api.store.create(resource(externalservice.KIND, "shop", "es", external("es", "a:1")), owner)
+    await follow(api, "ServiceInsight", lambda spec: spec.services["es"].address_port == "a:1")
+    await api.store.update(dataclasses.replace(made, spec=external("es", "b:1")))
+    await follow(api, "ServiceInsight", lambda spec: spec.services["es"].address_port == "b:1")
+    await api.store.create(resource(externalservice.KIND, "shop", "es-2", external("es")), owner)
+    await follow(api, "MeshInsight", lambda spec: spec.services == meshinsight.ServiceStat(total=2, external=2))
+    for name in ("es", "es-2"):
+        await api.store.delete(res.Key("ExternalService", "shop", name))
+    await follow(api, "ServiceInsight", lambda spec: not spec.services)
     running.cancel()
 
 
