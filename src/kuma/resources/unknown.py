@@ -26,7 +26,10 @@ Fields = Mapping[str, inspect.Type]
 
 
 def warnings(kind: kinds.Kind[Any], document: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each unknown field of a document that `codec.decode` accepted, the first MOST_WARNINGS of them."""
+    """A sentence for each unknown field of a document, the first MOST_WARNINGS of them.
+
+    The document may break rules: where something of another shape stands than the type has, nothing is looked for.
+    """
     count = 0
     for path, name, known in _unknown(kind, document):
         count += 1

@@ -4,7 +4,7 @@ Agents send JSON; Kuma's contract also allows YAML. Nobody has proved who they a
 by which a short YAML text unfolds into a huge document, are refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ import yaml
 
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
-from kuma.resources import codec, documents, meta
+from kuma.resources import codec, documents, meta, unknown
+from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,6 +35,11 @@ def read_offered(text: str, kind_name: str, catalog: catalogs.Catalog) -> res.Re
     if violations:
         raise errors.InvalidResource(violations)
     return proxy
+
+
+def unknown_fields(text: str, kind: kinds.Kind[Any]) -> Iterator[str]:
+    """What was ignored in a definition that `read_offered` has read."""
+    return unknown.warnings(kind, document_of(text))
 
 
 def document_of(text: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import yaml
 from click import shell_completion
 from cryptography.hazmat.primitives import serialization
 
@@ -155,6 +156,35 @@ def test_apply_takes_a_url(stub: rest_stub.Stub, call: Call) -> None:
 def test_apply_refuses(call: Call, args: tuple[str, ...], stdin: str, error: str) -> None:
     done = call("apply", *args, stdin=stdin)
     assert (done.code, done.err) == (1, f"Error: {error}\n")
+
+
+def test_apply_passes_over_what_the_control_plane_writes_itself(stub: rest_stub.Stub, call: Call) -> None:
+    insight = "type: MeshInsight\nname: m\n"
+    refused = {"title": "Method not allowed", "detail": "read-only", "status": 405}
+    stub.canned["/mesh-insights/m"] = (405, refused)
+    done = call("apply", "-f", "-", stdin=f"{insight}---\ntype: Mesh\nname: m\n")
+    assert (done.code, done.out) == (0, 'resource type="Mesh" mesh="" name="m" Created\n')
+    reason = "skipped: the control plane writes this kind by itself"
+    assert done.err == f'resource type="MeshInsight" mesh="" name="m" {reason}\n'
+    alone = call("apply", "-f", "-", stdin=insight)
+    assert (alone.code, alone.out) == (1, "")
+    assert "failed server side: Method not allowed (read-only)" in alone.err
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{type: MeshTimeout, mesh: m, name: t, specs: {}, spec: {}}",
+        "{type: Mesh, name: A, specs: {}}",
+        "{type: Mesh, name: a, specs: {}, mtls: x}",
+        "{type: MeshTimeout, mesh: m, name: t, specs: {}, spec: {to: x}}",
+    ],
+)
+def test_unknown_fields_are_told_of_what_is_refused_as_well(call: Call, document: str) -> None:
+    done = call("apply", "-f", "-", stdin=document)
+    first, second, *_ = done.err.splitlines()
+    assert first.startswith('Warning: unknown field "specs" was ignored')
+    assert second.startswith("resource[0]: failed to ")
 
 
 def test_apply_shows_what_the_server_found_and_its_warnings(stub: rest_stub.Stub, call: Call) -> None:
@@ -421,6 +451,7 @@ def test_inspect_policy_warns_of_what_has_no_effect(stub: rest_stub.Stub, call: 
     path = "/meshes/default/meshtimeouts/t"
     reference = {"type": "Dataplane", "mesh": "default", "name": "web-1", "labels": {}}
     stub.canned[f"{path}/_resources/dataplanes"] = (200, {"items": [reference], "total": 1})
+    stub.canned[f"{path}/dataplanes"] = (200, {"items": []})
     assert call("inspect", "meshtimeout", "t", "--new-api").err == ""  # a control plane without that view
     warning = {"field": "spec.to[0].targetRef", "reason": 'there is no MeshService "db"'}
     stub.canned[f"{path}/_warnings"] = (200, {"warnings": [warning]})
@@ -428,6 +459,29 @@ def test_inspect_policy_warns_of_what_has_no_effect(stub: rest_stub.Stub, call: 
     assert done.code == 0
     assert "web-1" in done.out
     assert done.err == 'Warning: spec.to[0].targetRef: there is no MeshService "db"\n'
+    older = call("inspect", "meshtimeout", "t")
+    assert (older.out, older.err) == ("Affected data plane proxies:\n\n", done.err)
+
+
+@pytest.mark.parametrize(
+    ("args", "path"),
+    [
+        (("dataplane", "web-1"), "/meshes/default/dataplanes/web-1/policies"),
+        (("meshtimeout", "t"), "/meshes/default/meshtimeouts/t/dataplanes"),
+        (("meshtimeout", "t", "--new-api"), "/meshes/default/meshtimeouts/t/_resources/dataplanes"),
+        (("retry", "r"), "/meshes/default/retries/r/dataplanes"),
+        (("meshgateway", "g"), "/meshes/default/meshgateways/g/dataplanes"),
+    ],
+)
+def test_inspect_gives_the_answer_itself_in_other_formats(
+    stub: rest_stub.Stub, call: Call, args: tuple[str, ...], path: str
+) -> None:
+    answer = {"total": 1, "items": [{"name": "web-1", "dataplane": {"name": "web-1"}}]}
+    stub.canned[path] = (200, answer)
+    assert json.loads(call("inspect", *args, "-o", "json").out) == answer
+    assert yaml.safe_load(call("inspect", *args, "-o", "yaml").out) == answer
+    wrong = call("inspect", *args, "-o", "wrong")
+    assert (wrong.code, wrong.out, wrong.err) == (1, "", 'Error: unknown output format "wrong"\n')
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,16 @@ def offered(**changes: Any) -> str:
     return json.dumps({**WEB, "name": "new-1", **changes})
 
 
+async def test_unknown_fields_of_a_definition_are_told() -> None:
+    for changes, warnings in (
+        ({}, None),
+        ({"networkin": {}}, ['unknown field "networkin" was ignored, did you mean "networking"?']),
+    ):
+        asked = {**ASK, "name": "new-1", "dataplaneResource": offered(**changes)}
+        answer = await post(build(), asked, accept="application/json")
+        assert json.loads(answer.body).get("warnings") == warnings
+
+
 BAD_INBOUND = {"address": "192.168.0.1", "inbound": [{"port": 0, "tags": {"kuma.io/service": "web"}}]}
 REDIRECTED = {
     "address": "192.168.0.1",

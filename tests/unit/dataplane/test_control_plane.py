@@ -51,6 +51,13 @@ async def test_the_envelope_is_opened() -> None:
     assert b"authorization" not in server.requests[0]
 
 
+async def test_what_is_wrong_with_the_definition_is_passed_on(said: pytest.LogCaptureFixture) -> None:
+    warned = json.dumps({**json.loads(ENVELOPE), "warnings": ['unknown field "x" was ignored']}).encode()
+    async with answering(http(200, warned, "application/json")) as server:
+        assert (await ask(server.port)).config == b"node: {}"
+    assert said.messages == ['the definition of this proxy: unknown field "x" was ignored']
+
+
 async def test_a_bare_configuration_is_taken_as_it_is() -> None:
     async with answering(http(200, b"node: {}", "text/x-yaml")) as server:
         assert (await ask(server.port)).config == b"node: {}"

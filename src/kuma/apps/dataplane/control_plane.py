@@ -189,6 +189,8 @@ def _read_bootstrap(answer: http_client.Answer) -> Bootstrap:
             for each in about.get("metrics", {}).get("aggregate") or ()
         )
         address = about.get("networking", {}).get("address", "")
+        for text in document.get("warnings") or ():
+            _log.warning("the definition of this proxy: %s", text)
         return Bootstrap(base64.b64decode(document["bootstrap"]), address, aggregate)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise AgentError(f"{_FAILED}The answer of the control plane cannot be read: {error}") from error

@@ -20,15 +20,21 @@ def check_format(wanted: str) -> str:
 
 def show_list(listing: Mapping[str, Any], wanted: str, headings: Sequence[str], row: Row) -> None:
     """Prints a page of resources; a table says how to ask for the next one."""
-    if check_format(wanted) == "json":
-        click.echo(documents.to_json(listing), nl=False)
-    elif wanted == "yaml":
-        click.echo(documents.to_yaml(dict(listing)), nl=False)
+    if check_format(wanted) != "table":
+        show_tree(listing, wanted)
     else:
         click.echo(tables.render(headings, [row(each) for each in listing.get("items") or []]), nl=False)
         offset = next_offset(listing.get("next"))
         if offset:
             click.echo(f"\nRerun command with --offset={offset} argument to retrieve more resources")
+
+
+def show_tree(answer: Mapping[str, Any], wanted: str) -> None:
+    """Prints an answer as it is, in JSON or YAML."""
+    if wanted == "json":
+        click.echo(documents.to_json(answer), nl=False)
+    else:
+        click.echo(documents.to_yaml(dict(answer)), nl=False)
 
 
 def show_one(resource: Mapping[str, Any], wanted: str, headings: Sequence[str], row: Row) -> None:

@@ -130,7 +130,8 @@ def _host(request: Request) -> str:
 
 def _envelope(answer: bootstrap.Answer, corefile_template: bytes | None) -> dict[str, object]:
     template = base64.b64encode(corefile_template).decode() if corefile_template else None
-    return {
+    said = {"warnings": list(answer.warnings)} if answer.warnings else {}
+    return said | {
         "bootstrap": base64.b64encode(answer.config).decode(),
         "kumaSidecarConfiguration": {
             "networking": {"corefileTemplate": template, "address": answer.address},

@@ -39,11 +39,15 @@ class Unprocessable(errors.KumaError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Envoy's configuration as YAML, and what the agent needs for itself."""
+    """Envoy's configuration as YAML, and what the agent needs for itself.
+
+    `warnings` (not in Kuma) are about the definition that it brought.
+    """
 
     config: bytes
     address: str
     scrapes: list[facts.Scrape]
+    warnings: tuple[str, ...] = ()
 
 
 async def answer_bootstrap(request: requests.Request, host: str, deps: needs.Deps) -> Answer:
@@ -71,7 +75,8 @@ async def answer_bootstrap(request: requests.Request, host: str, deps: needs.Dep
     )
     config = bootstrap.to_yaml(bootstrap.generate_bootstrap(request, known, deps.params))
     scrapes = facts.scrapes_of(owner, proxy) if owner is not None else []
-    return Answer(config, facts.address_of(proxy), scrapes)
+    warnings = offered.unknown_fields(request.dataplane_resource, proxy.kind) if request.dataplane_resource else ()
+    return Answer(config, facts.address_of(proxy), scrapes, tuple(warnings))
 
 
 def check_token(request: requests.Request, deps: needs.Deps) -> None:

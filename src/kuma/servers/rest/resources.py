@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
+import structlog
+
 from kuma.base import errors
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 from kuma.servers.rest import calls, items, kubernetes_form, replies, turns
 from kuma.servers.rest import parameters as params
 from kuma.services import overviews, policy_advice, queries, resources
+
+_log = structlog.get_logger("rest")
 
 AnyKind = kinds.Kind[Any]
 AnyResource = res.Resource[Any]
@@ -139,6 +143,10 @@ class ResourceEndpoints:
             return [f"{each.field}: {each.message}" for each in await self._advice.of(stored)]
         except errors.NotFound:
             return []  # the mesh went away meanwhile, and the policy with it
+        except Exception as failure:
+            # It is stored: an answer that says otherwise would be worse than one that says too little.
+            _log.error("a policy could not be judged", kind=stored.kind.name, error=type(failure).__name__)
+            return []
 
     async def _delete(self, kind: AnyKind, call: calls.Call) -> replies.Reply:
         await self._manager.delete(kind, call.path.get("mesh", ""), call.path["name"], call.user)

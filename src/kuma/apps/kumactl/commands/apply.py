@@ -33,7 +33,11 @@ class _Wanted:
 
 
 class _Unacceptable(errors.KumaError):
-    """Why one document cannot be applied."""
+    """Why one document cannot be applied, and what in it is not known at all."""
+
+    def __init__(self, message: str, warnings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.warnings = warnings
 
 
 def _apply(call: grammar.Invocation) -> None:
@@ -47,6 +51,7 @@ def _apply(call: grammar.Invocation) -> None:
         click.echo("---\n".join(_shown(each) for each in wanted), nl=False)
         return
     plane = session.connect_checked(call)
+    wanted = _writable(wanted)
     progress = session.Progress("applying", len(wanted))
     applied = 0
     try:
@@ -79,6 +84,20 @@ def _pieces(call: grammar.Invocation) -> tuple[list[sources.Piece], list[str]]:
     return found, unfilled
 
 
+def _writable(wanted: list[_Wanted]) -> list[_Wanted]:
+    """What a user may write: the rest, which exports have among it, is named and passed over.
+
+    Where nothing would be left all of it is sent, for the control plane to say why not.
+    """
+    left = [each for each in wanted if not each.resource.kind.read_only]
+    if not left:
+        return wanted
+    for each in wanted:
+        if each.resource.kind.read_only:
+            click.echo(f"{each.label} skipped: the control plane writes this kind by itself", err=True)
+    return left
+
+
 def _warn(texts: Iterable[str]) -> None:
     for text in texts:
         click.echo(f"Warning: {text}", err=True)
@@ -93,6 +112,7 @@ def _check_all(found: Sequence[sources.Piece], unfilled: Sequence[str]) -> list[
             wanted.append(check(piece))
         except _Unacceptable as problem:
             broken = True
+            _warn(problem.warnings)
             click.echo(f"resource[{index}]: {problem}{piece.place}", err=True)
     if broken:
         for name in unfilled:
@@ -112,19 +132,20 @@ def check(piece: sources.Piece) -> _Wanted:
     if kind.scope is kind_.Scope.MESH and not mesh and kind.envelope is kind_.Envelope.SPEC:
         mesh = "default"
         document = {**document, "mesh": mesh}
+    warnings = list(unknown.warnings(kind, document))
     try:
         resource = codec.decode(kind, document)
         violations = list(kind.validate(resource))
     except errors.BadRequest as problem:
-        raise _Unacceptable(f"failed to parse resource: {problem}{_blamed(problem)}") from None
+        raise _Unacceptable(f"failed to parse resource: {problem}{_blamed(problem)}", warnings) from None
     except errors.InvalidResource as problem:
-        raise _Unacceptable(f"failed to parse resource: {problem}") from None
+        raise _Unacceptable(f"failed to parse resource: {problem}", warnings) from None
     if violations:
-        raise _Unacceptable(f"failed to parse resource: {errors.InvalidResource(violations)}")
+        raise _Unacceptable(f"failed to parse resource: {errors.InvalidResource(violations)}", warnings)
     meta = list(metas.violations(resource.meta, kind.scope))
     if meta:
-        raise _Unacceptable(f"failed to read meta: {errors.InvalidResource(meta)}")
-    return _Wanted(resource, mesh, list(unknown.warnings(kind, document)), piece.place)
+        raise _Unacceptable(f"failed to read meta: {errors.InvalidResource(meta)}", warnings)
+    return _Wanted(resource, mesh, warnings, piece.place)
 
 
 def _blamed(problem: errors.BadRequest) -> str:

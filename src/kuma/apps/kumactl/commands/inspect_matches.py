@@ -1,15 +1,16 @@
 """`kumactl inspect dataplane NAME` and `inspect POLICY NAME`: which policies meet which proxies, told as indented text.
 
-Layout: as Kuma's `inspect` prints the answers of its inspection API.
+Layout: as Kuma's `inspect` prints the answers of its inspection API, down to names that stand at the margin where a
+kind has several policies. `-o json` and `-o yaml`, which Kuma passes over here, give the answer itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import click
 
-from kuma.apps.kumactl import flags, grammar, rest, session, tables
+from kuma.apps.kumactl import flags, grammar, output, rest, session, tables
 from kuma.resources import kind as kind_
 
 Tree = Mapping[str, Any]
@@ -25,9 +26,7 @@ def _dataplane(call: grammar.Invocation) -> None:
     path = f"/meshes/{rest.segment(session.mesh_of(call))}/dataplanes/{rest.segment(call.args[0])}"
     plane = session.connect_checked(call)
     if kind == "policies":
-        answer = plane.view("the policies of a Dataplane", f"{path}/policies", subject=path).json()
-        for line in matched_lines(answer):
-            click.echo(line)
+        _show(call, plane.view("the policies of a Dataplane", f"{path}/policies", subject=path).json(), matched_lines)
     elif kind == "config":
         query = {"shadow": "true"} if call.switch("shadow") else {}
         include = ",".join(call.items("include"))
@@ -41,6 +40,15 @@ def _dataplane(call: grammar.Invocation) -> None:
         )
     else:
         _print_raw(plane, path, kind, call.switch("include-eds"))
+
+
+def _show(call: grammar.Invocation, answer: Tree, lines: Callable[[Tree], Iterable[str]]) -> None:
+    """Prints an answer: as text, or as the control plane gave it where another format is asked for."""
+    if output.check_format(call.text("output")) == "table":
+        for line in lines(answer):
+            click.echo(line)
+    else:
+        output.show_tree(answer, call.text("output"))
 
 
 def _zone_proxy(collection: str, call: grammar.Invocation) -> None:
@@ -133,17 +141,21 @@ def _policy(kind: kind_.Kind[Any], call: grammar.Invocation) -> None:
     if call.switch("new-api"):
         query = {"offset": call.text("offset")} if call.text("offset") != "0" else None
         answer = plane.view(_AFFECTED, f"{path}/_resources/dataplanes", query).json()
-        rows = [
-            (str(each.get("type", "")), str(each.get("mesh", "")), str(each.get("name", "")))
-            for each in answer.get("items") or []
-        ]
-        click.echo(tables.render(("Type", "Mesh", "Name"), rows), nl=False)
-        click.echo(f"Total: {answer.get('total', len(rows))}")
-        for text in _warnings(plane, path):
-            click.echo(f"Warning: {text}", err=True)
-        return
-    for line in affected_lines(plane.view(_AFFECTED, f"{path}/dataplanes").json()):
-        click.echo(line)
+        _show(call, answer, _table_lines)
+    else:
+        _show(call, plane.view(_AFFECTED, f"{path}/dataplanes").json(), affected_lines)
+    for text in _warnings(plane, path) if kind.policy is not None and kind.policy.target_ref else ():
+        click.echo(f"Warning: {text}", err=True)
+
+
+def _table_lines(answer: Tree) -> Iterator[str]:
+    """The proxies that a policy applies to as a table, and how many there are."""
+    rows = [
+        (str(each.get("type", "")), str(each.get("mesh", "")), str(each.get("name", "")))
+        for each in answer.get("items") or []
+    ]
+    yield tables.render(("Type", "Mesh", "Name"), rows).rstrip("\n")
+    yield f"Total: {answer.get('total', len(rows))}"
 
 
 def _warnings(plane: rest.ControlPlane, path: str) -> Iterator[str]:
@@ -192,9 +204,12 @@ def _listener_lines(listeners: Sequence[Tree]) -> Iterator[str]:
 def _gateway(call: grammar.Invocation) -> None:
     plane = session.connect_checked(call)
     path = f"/meshes/default/meshgateways/{rest.segment(call.args[0])}/dataplanes"
-    answer = plane.view("the Dataplanes of a MeshGateway", path).json()
+    _show(call, plane.view("the Dataplanes of a MeshGateway", path).json(), _name_lines)
+
+
+def _name_lines(answer: Tree) -> Iterator[str]:
     for item in answer.get("items") or []:
-        click.echo((item.get("dataplane") or {}).get("name", ""))
+        yield str((item.get("dataplane") or {}).get("name", ""))
 
 
 def policy_command(kind: kind_.Kind[Any]) -> grammar.Command:
