@@ -49,11 +49,11 @@ def hostname_of(service: AnyResource, template: str, own_zone: str) -> str:
     """What a template gives for a service; TemplateError where it asks for something that the service lacks."""
     meta = service.meta
     fields = {
-        "Name": meta.display_name,
+        "Name": meta.name,
         "DisplayName": meta.display_name,
         "Namespace": meta.labels.get(labels.NAMESPACE, ""),
         "Mesh": meta.mesh,
-        "Zone": meta.labels.get(labels.ZONE, own_zone),
+        "Zone": meta.labels.get(labels.ZONE) or own_zone,
     }
 
     def label(key: str) -> str:

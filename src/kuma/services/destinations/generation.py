@@ -17,7 +17,7 @@ from kuma.resources import meta as metas
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, labelselector, meshservice
 from kuma.resources.rules import dataplane as dataplane_rules
-from kuma.services.destinations import members, propagation
+from kuma.services.destinations import members, propagation, standing
 
 MANAGER = "meshservice-generator"
 GRACE_LABEL = "kuma.io/deletion-grace-period-started-at"
@@ -45,8 +45,8 @@ class Outcome:
 
 
 def is_generated(service: res.Resource[Any]) -> bool:
-    """Whether the control plane made a MeshService."""
-    return service.meta.labels.get(labels.MANAGED_BY) == MANAGER
+    """Whether a control plane of this zone made a MeshService: those of other zones arrive made, and go there."""
+    return service.meta.labels.get(labels.MANAGED_BY) == MANAGER and standing.is_local(service)
 
 
 def names_of(member: members.Member, *, untagged: bool) -> Iterator[str]:
@@ -69,10 +69,10 @@ def desired(
     ports = offers[0][1]
     if stored is not None and any(each == stored.spec.ports for _, each in offers):
         ports = stored.spec.ports
-    proxies = [each for each, _ in offers]
+    proxies = [(each, _inbounds(key.name, each, settings)) for each, _ in offers]
     conflicting = tuple(member.name for member, each in offers if each != ports)
     if stored is None:
-        is_tagged = any(_is_tagged(key.name, each) for each in proxies)
+        is_tagged = any(_is_tagged(key.name, each) for each, _ in offers)
         own = propagation.with_labels(_labels(key, settings.zone), proxies, settings.propagated)
         meta = res.Meta(key.mesh, key.name, own)
         spec = meshservice.MeshService(selector=_selector(key.name, is_tagged=is_tagged), ports=ports)
@@ -132,10 +132,13 @@ def _is_tagged(name: str, member: members.Member) -> bool:
 def _ports(name: str, member: members.Member, settings: Settings) -> Ports:
     """The ports that one proxy offers under a name: one for each port of its inbounds, in their order."""
     found: dict[int, meshservice.Port] = {}
-    for inbound in member.inbounds:
-        if _name_of(inbound, member, untagged=settings.untagged) == name:
-            found.setdefault(inbound.port, _port(inbound))
+    for inbound in _inbounds(name, member, settings):
+        found.setdefault(inbound.port, _port(inbound))
     return tuple(found.values())
+
+
+def _inbounds(name: str, member: members.Member, settings: Settings) -> list[dataplane.Inbound]:
+    return [each for each in member.inbounds if _name_of(each, member, untagged=settings.untagged) == name]
 
 
 def _port(inbound: dataplane.Inbound) -> meshservice.Port:

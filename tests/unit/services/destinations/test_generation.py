@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kuma.base import gotext
 from kuma.resources import resource as res
 from kuma.services.destinations import generation, members, propagation
 from tests.kit import destinations as kit
@@ -128,7 +129,7 @@ def voter(day: int, name: str, **labels: str) -> members.Member:
 
 def taken(own: dict[str, str], *serving: members.Member, allowed: frozenset[str] = frozenset()) -> dict[str, str]:
     settings = propagation.Settings(enabled=True, allowed=allowed)
-    return propagation.with_labels(own, serving, settings)
+    return propagation.with_labels(own, ((each, each.inbounds) for each in serving), settings)
 
 
 def without_marks(found: dict[str, str]) -> dict[str, str]:
@@ -146,6 +147,43 @@ def without_marks(found: dict[str, str]) -> dict[str, str]:
 )
 def test_labels_that_most_proxies_carry_are_taken_over(serving: Any, expected: dict[str, str]) -> None:
     assert without_marks(taken({}, *serving)) == expected
+
+
+def tagged(*sets: dict[str, str], **labels: str) -> members.Member:
+    return kit.member("a", *(kit.inbound(port=at, tags=each) for at, each in enumerate(sets, 1)), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        (tagged({"team": "x"}), {"team": "x"}),
+        (tagged({"team": "x"}, {"team": "x"}), {"team": "x"}),
+        (tagged({"team": "x"}, {}), {"team": "x"}),
+        (tagged({"team": "x"}, {"team": "y"}), {}),
+        (tagged({"team": "x"}, {"team": "y"}, team="z"), {"team": "z"}),
+        (tagged({"team": "x", "kuma.io/zone": "here"}, app="web"), {"team": "x", "app": "web"}),
+        (tagged({"team": "no:label", "no:key": "x"}), {}),
+    ],
+)
+def test_tags_on_which_inbounds_agree_are_taken_over_as_labels(proxy: members.Member, expected: dict[str, str]) -> None:
+    assert without_marks(taken({}, proxy)) == expected
+
+
+def test_tags_of_other_services_are_not_taken_over() -> None:
+    proxy = kit.member("a", kit.inbound(tags={"team": "x"}), kit.inbound("admin", 1, tags={"team": "y"}))
+    wanted = generation.Settings("east", propagated=propagation.Settings(enabled=True))
+    stored = made(proxy, settings=wanted).service
+    assert stored is not None
+    assert stored.meta.labels["team"] == "x"
+
+
+@pytest.mark.parametrize("age", [timedelta(), timedelta(hours=2)])
+def test_a_generated_service_of_another_zone_is_theirs(age: timedelta) -> None:
+    far = {"kuma.io/managed-by": generation.MANAGER, "kuma.io/origin": "global", "kuma.io/zone": "west"}
+    far[generation.GRACE_LABEL] = gotext.format_time(kit.START - age)
+    stored = kit.service({"ports": [{"port": 1}]}, **far)
+    assert made(stored=stored).service is stored
+    assert made(kit.member("web-1", kit.inbound()), stored=stored).service is stored
 
 
 def test_labels_that_were_taken_over_go_with_their_proxies_and_others_stay() -> None:

@@ -57,6 +57,12 @@ def test_templates_are_filled_in() -> None:
     assert named([plain], generator("g", "{{ .Zone }}")) == [[("g", "east", "Generated", "")]]
 
 
+def test_a_service_of_another_zone_has_two_names() -> None:
+    synced = service("web-x7", **{"kuma.io/display-name": "web", "kuma.io/zone": ""})
+    text = "{{ .Name }}.{{ .DisplayName }}.{{ .Zone }}"
+    assert named([synced], generator("g", text)) == [[("g", "web-x7.web.east", "Generated", "")]]
+
+
 def test_a_template_that_does_not_work_says_why() -> None:
     ((found,),) = named([service("web")], generator("g", '{{ label "team" }}'))
     assert found[:3] == ("g", "", "TemplateError")
