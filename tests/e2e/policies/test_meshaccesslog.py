@@ -23,8 +23,9 @@ class Cast:
         mesh.write(mtls=meshes.mtls())
         mesh.permit()
         apps = {"echo": mesh.echo("http").inbound, "tcp": mesh.echo("tcp").inbound}
-        self.server = mesh.sidecar("echo", inbounds=apps).launch()
-        self.web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo", "tcp")).launch()
+        direct = {"DATAPLANE_RUNTIME_OTEL_PIPE_ENABLED": "false"}
+        self.server = mesh.sidecar("echo", inbounds=apps, **direct).launch()
+        self.web = mesh.sidecar("web", inbounds={"web": (1, "http")}, outbounds=("echo", "tcp"), **direct).launch()
         for each in mesh.sidecars:
             each.ready()
 

@@ -18,7 +18,7 @@ class Cast:
 
     def __init__(self, mesh: meshes.Mesh) -> None:
         self.mesh = mesh
-        self.web, self.server = mesh.pair()
+        self.web, self.server = mesh.pair(DATAPLANE_RUNTIME_OTEL_PIPE_ENABLED="false")
 
     def write(self, **conf: Any) -> None:
         document = {"type": "MeshMetric", "mesh": self.mesh.name, "name": "row", "spec": {"default": conf}}
@@ -72,6 +72,7 @@ def _with(lines: list[str], name: str) -> list[str]:
 
 
 def test_a_collector_gets_them_through_envoy(cast: Cast) -> None:
+    """Where the agent does not hand telemetry on; test_meshopentelemetrybackend.py has the other way."""
     with receivers.otlp() as collector, receivers.metrics(SHOP) as application:
         backend = {
             "type": "MeshOpenTelemetryBackend",

@@ -102,9 +102,14 @@ def test_all_signals_over_http_with_the_headers_of_the_environment(cast: Cast) -
         endpoint = {"address": "127.0.0.1", "port": collector.port, "path": "/base"}
         cast.backend(collector.port, endpoint=endpoint, protocol="http")
         network.until("all signals", lambda: arrives(cast, collector, "/http"), FLUSHED)
-        own = {path: each for path, each in collector.heads if each.get("authorization") == f"Bearer {SECRET}"}
-        assert own.keys() == {f"/base/v1/{each}" for each in ("traces", "logs", "metrics")}
-        assert [path for path, each in own.items() if "content-encoding" in each] == ["/base/v1/logs"]
+
+        def own() -> dict[str, dict[str, str]]:
+            """What came from web, by path."""
+            return {path: each for path, each in collector.heads if each.get("authorization") == f"Bearer {SECRET}"}
+
+        wanted = {f"/base/v1/{each}" for each in ("traces", "logs", "metrics")}
+        network.until("all signals of web", lambda: own().keys() == wanted)
+        assert [path for path, each in own().items() if "content-encoding" in each] == ["/base/v1/logs"]
         assert SECRET not in cast.web.output
         assert SECRET not in cast.web.admin("/config_dump")[1]
 

@@ -163,7 +163,7 @@ async def test_where_metrics_go(tmp_path: Path) -> None:
         )
         first, second = desk.exports
         assert (first.name, first.route.host, first.interval) == ("main", "otel", 5 * durations.SECOND)
-        assert (second.name, second.route.path) == ("other", "/x/v1/metrics")
+        assert (second.name, second.route.path, second.interval) == ("other", "/x/v1/metrics", durations.MINUTE)
         desk.receiver.take(None)
         assert desk.exports == []
 

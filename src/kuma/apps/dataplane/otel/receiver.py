@@ -24,6 +24,9 @@ LEAVE_SECONDS = 2.0
 """How long what waits may take to get through after its collector was taken away, or at the end."""
 
 _RECEIVED = ("traces", "logs")
+_METRICS_EVERY = "60s"
+"""How often metrics are sent where a MeshMetric does not say it."""
+
 _AGAIN_SECONDS = 10.0
 _SENT, _DROPPED = "kuma_dp_otel_records_sent_total", "kuma_dp_otel_records_dropped_total"
 
@@ -135,7 +138,7 @@ class Receiver:
             if said is None:
                 continue
             try:
-                yield Export(each.name, self.route_of(each, "metrics"), interval_of(said.refresh_interval))
+                yield Export(each.name, self.route_of(each, "metrics"), interval_of(said.refresh_interval or _METRICS_EVERY))
             except routes.Blocked as reason:
                 _log.warning("metrics are not sent to the collector %s: %s", each.name, reason)
 
