@@ -4,9 +4,10 @@ A backend that nobody points at is no error, but where telemetry is missed it us
 One control plane on a store does this. Source: Kuma's documentation, "MeshOpenTelemetryBackend".
 """
 
+import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kuma.base import errors
@@ -73,13 +74,18 @@ def _status(backend: AnyResource, count: int) -> conditions.Status:
 
 
 class ReferenceLoop:
-    """Follows the store and writes the conditions that differ. Runs when this control plane leads.
+    """Follows the store and writes the conditions that differ. Runs when this control plane leads."""
 
-    `interval` is in seconds: after it, what could not be written is tried again.
-    """
-
-    def __init__(self, store: protocol.Store, catalog: catalogs.Catalog, interval: float) -> None:
+    def __init__(
+        self,
+        store: protocol.Store,
+        catalog: catalogs.Catalog,
+        interval: float,
+        timed: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        """`interval` is in seconds: after it, what could not be written is tried again. `timed` times each round."""
         self._store = store
+        self._timed = timed
         self._kinds = {name: kind for name in (_BACKEND, *_POLICIES) if (kind := catalog.find(name)) is not None}
         self._interval = interval
 
@@ -93,6 +99,10 @@ class ReferenceLoop:
 
     async def write_all(self) -> bool:
         """Writes what is missing or out of date now; whether something could not be written."""
+        with self._timed():
+            return await self._write_all()
+
+    async def _write_all(self) -> bool:
         by_mesh: dict[str, list[AnyResource]] = {}
         for kind in self._kinds.values():
             for each in await self._store.list(kind):

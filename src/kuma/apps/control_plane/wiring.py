@@ -201,8 +201,12 @@ class ControlPlane:
         if self.proxy_side is not None:
             reachable = destinations.build(self.settings, self.store, self.catalog, self.role, utc_now, self.metrics)
             of_proxies = (*self.proxy_side.leading(), reachable.run)
-        interval = self.settings.core_resources.status.mesh_open_telemetry_backend_interval * _SECONDS
-        references = collector_references.ReferenceLoop(self.store, self.catalog, interval)
+        references = collector_references.ReferenceLoop(
+            self.store,
+            self.catalog,
+            self.settings.core_resources.status.mesh_open_telemetry_backend_interval * _SECONDS,
+            lambda: self.metrics.loop("motb_status_updater"),
+        )
         after_a_turn = (self.defaults.run,) if self._is_shared else ()
         return (self.insight_loop.run, references.run, *after_a_turn, *of_proxies)
 
