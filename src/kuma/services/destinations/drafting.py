@@ -89,6 +89,7 @@ class Drafting:
         self._register = hostnames.Register()
         self._legacy_addresses: dict[str, legacy_vips.Addresses] = {}
         self._conflicts: dict[res.Key, tuple[str, ...]] = {}
+        self._unnumbered: set[res.Key] = set()
         self.waning: dict[res.Key, datetime] = {}
 
     def drafts(self, due: picture.Due, now: datetime) -> Drafts:
@@ -138,7 +139,10 @@ class Drafting:
                     _LOG.error("no draft", stage=stage, kind=key.kind, mesh=key.mesh, name=key.name, error=str(failure))
 
     def _let_go(self, keys: Iterable[res.Key]) -> None:
+        """What is gone leaves its address and its hostnames to others, which are due then."""
         for key in keys:
+            self._unnumbered.discard(key)
+            self._picture.due.services.update(each for each in self._unnumbered if each.kind == key.kind)
             self._pools[key.kind].release(key)
             self._picture.due.services.update(self._register.leave(key))
             self._conflicts.pop(key, None)
@@ -182,8 +186,10 @@ class Drafting:
                 continue
             address = self._pools[key.kind].address_of(key) or ""
             if address:
+                self._unnumbered.discard(key)
                 drafts[key] = virtual_addresses.with_vip(_with_status(draft), address)
-            else:
+            elif key not in self._unnumbered:
+                self._unnumbered.add(key)
                 _LOG.error("no virtual address is left", kind=key.kind, mesh=key.mesh, name=key.name)
 
     def _name(self, drafts: Drafts) -> None:

@@ -14,7 +14,15 @@ from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshservice, statuses
 from kuma.services import role as roles
-from kuma.services.destinations import generation, legacy_vips, loop, picture, standing
+from kuma.services.destinations import (
+    drafting,
+    generation,
+    legacy_vips,
+    loop,
+    picture,
+    standing,
+    virtual_addresses,
+)
 from kuma.store import protocol
 from tests.kit import destinations as kit
 
@@ -89,6 +97,17 @@ async def test_many_services_are_numbered_in_the_order_of_their_names() -> None:
     await zone.write()
     given = [int((await vip_of(zone, name)).rpartition(".")[2]) for name in names]
     assert given == [number for number in range(121) if number != 5]
+
+
+async def test_who_finds_no_address_has_the_next_one_that_is_free() -> None:
+    cidrs = {**drafting.Settings().cidrs, "MeshService": "241.0.0.0/31"}
+    zone = await kit.Zone(cidrs=cidrs).prepare(*(kit.service({}, name) for name in "abc"))
+    async with zone.running():
+        await zone.until("MeshService", lambda change: virtual_addresses.vip_of(change.resource) == "241.0.0.1", 0)
+        since = zone.store.revision()
+        await zone.store.delete(res.Key("MeshService", "m", "a"))
+        await zone.until("MeshService", lambda change: change.resource.meta.name == "c", since)
+    assert await vip_of(zone, "c") == "241.0.0.0"
 
 
 @pytest.mark.parametrize(
