@@ -20,6 +20,8 @@ from kuma.compiler import (
     inbounds,
     matched,
     outbounds,
+    probes,
+    prometheus,
     render,
     routing,
     transparent,
@@ -198,10 +200,12 @@ class Compiler:
             plan.inbounds.append(node)
         for made, behind in (
             admin.admin_nodes(subject, admin_certificate),
+            prometheus.prometheus_nodes(picture, subject),
             transparent.passthrough_nodes(picture, subject, strict=strict),
         ):
             plan.listeners += made
             plan.clusters += behind
+        plan.listeners += probes.probe_listeners(picture, subject)
         if held.chosen is not None and held.is_external:
             plan.clusters.append(credentials.spire_agent(held.chosen, subject.spire_socket or self._spire_socket))
         if subject.redirect.enabled:

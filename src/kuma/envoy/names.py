@@ -156,6 +156,19 @@ def tracing_collector(kind: str, where: str, unified: bool) -> str:
     return f"system_meshtrace_{short}_{_system(where)}" if unified else f"meshtrace:{kind}"
 
 
+PROMETHEUS_LISTENER = "kuma:metrics:prometheus"
+"""Listener for the Prometheus backend of a Mesh, with whatever naming."""
+
+METRICS_HIJACKER = "kuma:metrics:hijacker"
+"""Cluster of the agent's answers to that Prometheus."""
+
+PROBE_LISTENER = "probe:listener"
+"""Listener of the virtual probes of a Dataplane, with whatever naming."""
+
+PROBE_ROUTES = "probe:route_configuration"
+"""Route configuration of virtual probes."""
+
+
 def metrics_listener(client: str, unified: bool) -> str:
     """Listener for one Prometheus, by its client id."""
     return f"system_meshmetric_prometheus_{_system(client)}" if unified else f"_kuma:metrics:prometheus:{client}"

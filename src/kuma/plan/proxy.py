@@ -60,7 +60,7 @@ class ProxyFacts:
     answered, 0: nowhere; `workdir` is where the agent keeps its sockets.
     `host_address` is that of its machine, where the agent knows it. `metrics_pair` are the files of a certificate and
     its key for readers of metrics, `system_roots` the file of the roots that the machine trusts. `spire_socket` is where
-    the SPIRE agent beside it listens; empty: not known.
+    the SPIRE agent beside it listens; empty: not known. `probes_applications`: the agent answers probes of applications.
     """
 
     resource: "res.Resource[dataplane.Dataplane]"
@@ -76,6 +76,7 @@ class ProxyFacts:
     system_roots: str = ""
     telemetry: environment.Inventory = environment.UNKNOWN
     spire_socket: str = ""
+    probes_applications: bool = False
 
     @property
     def spec(self) -> dataplane.Dataplane:
@@ -168,6 +169,7 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         system_roots=_text(metadata, "systemCaPath"),
         telemetry=environment.read(metadata.get("otelEnvInventory")),
         spire_socket=_text(metadata, "spireAgent.socketPath"),
+        probes_applications=_text(metadata, "dataplane.appProbeProxy.enabled") == "true",
     )
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from kuma.plan import nodes
+from kuma.compiler import compile
+from kuma.plan import nodes, proxy
 from kuma.policies.meshmetric import translate
 from kuma.resources import resource as res
-from tests.kit import policies, telemetry
+from tests.kit import policies, telemetry, worlds
 
 PROMETHEUS = {"type": "Prometheus", "prometheus": {}}
 HIJACKER = "/run/kuma/kuma-mh-web-1-m.sock"
@@ -70,6 +71,22 @@ def test_prometheus(conf: dict[str, Any], unified: bool, names: tuple[str, str],
     ]
     assert telemetry.address(cluster) == HIJACKER
     assert "circuitBreakers" not in telemetry.as_json(cluster.message)
+
+
+def test_it_takes_the_place_of_the_backend_of_the_mesh() -> None:
+    mesh = worlds.a_mesh(metrics={"enabledBackend": "p", "backends": [{"name": "p", "type": "prometheus"}]})
+    metadata = {"dataplane.admin.port": "9901"}
+
+    def found(*given: res.Resource[Any]) -> list[str]:
+        picture = worlds.world([mesh, worlds.a_dataplane("d", "s"), *given]).meshes["m"]
+        subject = proxy.facts_of(picture.dataplanes["d"], metadata)
+        compiler = compile.Compiler((translate.POLICY,))
+        own = compiler.own(picture, subject, compiler.match(picture, subject), compile.Issued(), None)
+        return sorted(name for found in own.sets.values() for name in found if "metrics" in name)
+
+    assert found() == ["kuma:metrics:hijacker", "kuma:metrics:prometheus"]
+    assert found(a_policy()) == found()
+    assert found(a_policy(prometheus())) == ["_kuma:metrics:hijacker", "_kuma:metrics:prometheus:default-backend"]
 
 
 def test_several_of_them_share_what_is_behind() -> None:

@@ -31,6 +31,7 @@ class MeshMetric(policy.Policy):
         if found.single is None or not found.single.conf.backends:
             return
         conf: model.Conf = found.single.conf
+        _replace_backend_of_mesh(plan)
         before = len(plan.listeners), len(plan.clusters)
         sent = []
         for backend in conf.backends or ():
@@ -57,6 +58,12 @@ class MeshMetric(policy.Policy):
 
 
 POLICY = MeshMetric()
+
+
+def _replace_backend_of_mesh(plan: nodes.ProxyPlan) -> None:
+    """Both would answer the same readers; the policy is the more specific one."""
+    plan.listeners[:] = [each for each in plan.listeners if each.name != names.PROMETHEUS_LISTENER]
+    plan.clusters[:] = [each for each in plan.clusters if each.name != names.METRICS_HIJACKER]
 
 
 def _cluster(name: str, message: api.Message, options: api.Message | None, origin: str) -> nodes.ClusterNode:
