@@ -117,8 +117,14 @@ class Clients:
         return is_far or spiffe_ids.best(self.picture.identities, dict(answering.labels)) is not None
 
     def _has_identity_for(self, found: mesh.Destination) -> bool:
-        """Whether the MeshIdentity is what to show: to the zone's egress it says nothing, to the mesh's own it does."""
-        return self.held.of_identity is not None and (not found.is_external or bool(self.picture.egress_ids))
+        """Whether the MeshIdentity is what to show.
+
+        To the zone's egress it says nothing, to the mesh's own it does. Where there is nothing else to show it is shown
+        to the zone's, too, which refuses it: that is no reason to send in plaintext.
+        """
+        if self.held.of_identity is None:
+            return False
+        return not found.is_external or bool(self.picture.egress_ids) or self.held.of_mesh is None
 
     def _asked_as(self, found: mesh.Destination) -> tuple[str, tuple[tuple[str, str], ...]]:
         """The server name of a destination, and the zones where it has another one, with that.

@@ -216,6 +216,40 @@ def test_a_service_of_another_zone_is_never_asked_in_plaintext() -> None:
     assert names(context)[2] == [], "all that is trusted, until it is known who is there"
 
 
+EXTERNAL = {"kind": "MeshExternalService", "name": "ext"}
+OF_ZONE = worlds.resource({"type": "ZoneEgress", "name": "e", "networking": {"address": "10.0.0.9", "port": 10002}})
+OF_MESH = worlds.resource(
+    {
+        "type": "Dataplane",
+        "name": "egress",
+        "labels": {"kuma.io/workload": "egress"},
+        "networking": {"address": "10.0.0.8", "listeners": [{"type": "ZoneEgress", "port": 11002}]},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "egresses", "shown"),
+    [
+        (EXCLUSIVE, [OF_ZONE], (KRI, "system_trust_bundle", [])),
+        (EXCLUSIVE, [OF_MESH], (KRI, "system_trust_bundle", [f"spiffe://{DOMAIN}/workload/egress"])),
+        (MTLS, [OF_ZONE], ("identity_cert:secret:m", "system_trust_bundle", [])),
+        (MTLS, [OF_ZONE, OF_MESH], (KRI, "system_trust_bundle", [f"spiffe://{DOMAIN}/workload/egress"])),
+    ],
+    ids=[
+        "refused by the zone's",
+        "the mesh's own",
+        "by the mesh's authority to the zone's",
+        "the mesh's own goes first",
+    ],
+)
+def test_nothing_leaves_the_mesh_in_plaintext(mesh: Any, egresses: Any, shown: Any) -> None:
+    match = {"port": 443, "protocol": "http"}
+    ext = worlds.resource({"type": "MeshExternalService", "name": "ext", "spec": {"match": match}})
+    made = compiled(an_identity(), a_trust(), ext, *egresses, a_client(EXTERNAL), mesh=mesh)
+    assert names(upstream(made, "m_ext___extsvc_443")) == shown
+
+
 def test_the_mode_of_the_mesh_authority_says_nothing_about_identities() -> None:
     permissive = {"enabledBackend": "b", "backends": [{"name": "b", "type": "builtin", "mode": "PERMISSIVE"}]}
     made = compiled(an_identity(), a_trust(), SERVICE, a_client(), mesh={**EXCLUSIVE, "mtls": permissive})
