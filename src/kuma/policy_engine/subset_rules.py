@@ -8,7 +8,7 @@ Envoy's configuration, so it is Kuma's.
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kuma.base import labels
 from kuma.policy_engine import merge, rules
@@ -149,60 +149,75 @@ def _is_exact(found: Sequence[rules.Subset], asked: Sequence[rules.Subset]) -> b
         return True
     if len(found) * len(asked) > 16 * LARGEST:
         return False
-    for at, rule in enumerate(found):
-        unknown = [each for each in asked if not set(each) <= set(rule) and not _are_apart(each, rule)]
-        earlier = [each for each in found[:at] if not _are_apart(each, rule)] if unknown else []
-        if not all(_are_taken((*rule, *each), earlier) for each in unknown):
+    tags = _Tags(asked)
+    written = [tags.clients(rule) for rule in found]
+    wanted = [tags.clients(subset) for subset in asked]
+    for at, rule in enumerate(written):
+        hidden = [each for each in wanted if each.has & ~rule.has and not rule.is_apart(each)]
+        earlier = [each for each in written[:at] if not rule.is_apart(each)] if hidden else []
+        if not all(_are_taken(rule.both(each), earlier, tags) for each in hidden):
             return False
     return True
 
 
-def _are_apart(one: rules.Subset, other: rules.Subset) -> bool:
-    """Whether no client is in both of two subsets."""
-    return any(_contradicts(tag, other) for tag in one)
+class _Clients(NamedTuple):
+    """Clients that carry some tags and lack others, a bit for each tag; of one key they carry one value at most."""
+
+    has: int
+    lacks: int
+
+    def is_apart(self, other: "_Clients") -> bool:
+        """Whether nobody is among both."""
+        return bool(self.has & other.lacks or self.lacks & other.has)
+
+    def both(self, other: "_Clients") -> "_Clients":
+        """Those who are among both."""
+        return _Clients(self.has | other.has, self.lacks | other.lacks)
 
 
-def _are_taken(clients: rules.Subset, earlier: Sequence[rules.Subset]) -> bool:
+class _Tags:
+    """A number for each tag that some subsets ask for."""
+
+    def __init__(self, asked: Sequence[rules.Subset]) -> None:
+        tags = {(tag.key, tag.value) for subset in asked for tag in subset}
+        self._bits = {tag: 1 << number for number, tag in enumerate(sorted(tags))}
+        of_key: dict[str, int] = {}
+        for (key, _), bit in self._bits.items():
+            of_key[key] = of_key.get(key, 0) | bit
+        self._others = {bit: of_key[key] & ~bit for (key, _), bit in self._bits.items()}
+
+    def clients(self, subset: rules.Subset) -> _Clients:
+        """Those in a subset."""
+        out = _Clients(0, 0)
+        for tag in subset:
+            bit = self._bits[tag.key, tag.value]
+            out = out.both(_Clients(0, bit) if tag.negated else _Clients(bit, self._others[bit]))
+        return out
+
+    def parted(self, clients: _Clients, bit: int) -> tuple[_Clients, _Clients]:
+        """Those with a tag and those without it."""
+        return clients.both(_Clients(bit, self._others[bit])), clients.both(_Clients(0, bit))
+
+
+def _are_taken(clients: _Clients, earlier: Sequence[_Clients], tags: _Tags) -> bool:
     """Whether each of some clients fits one of the rules, maybe not all the same: they are parted by what is open."""
     pending = [clients]
     for _ in range(MOST_PARTS):
         if not pending:
             return True
         known = pending.pop()
-        nearest: rules.Subset | None = None
+        unclear = 0
         for rule in earlier:
-            if _are_apart(rule, known):
+            if rule.has & known.lacks or rule.lacks & known.has:
                 continue
-            unknown = tuple(tag for tag in rule if not _follows(tag, known))
-            if nearest is None or len(unknown) < len(nearest):
-                nearest = unknown
-            if not unknown:
+            unclear = rule.has & ~known.has or rule.lacks & ~known.lacks
+            if not unclear:
                 break
-        if nearest is None:
-            return False
-        if nearest:
-            tag = nearest[0]
-            pending += [(*known, tag), (*known, tag._replace(negated=not tag.negated))]
+        else:
+            if not unclear:
+                return False
+            pending += tags.parted(known, unclear & -unclear)
     return False
-
-
-def _contradicts(wanted: rules.Tag, known: rules.Subset) -> bool:
-    """Whether none of those that carry what is known carry a tag or, where it is negated, all of them do."""
-    return any(_excludes(each, wanted) for each in known)
-
-
-def _follows(tag: rules.Tag, known: rules.Subset) -> bool:
-    """Whether all that carry what is known carry a tag or, where it is negated, do not."""
-    return _contradicts(tag._replace(negated=not tag.negated), known)
-
-
-def _excludes(known: rules.Tag, wanted: rules.Tag) -> bool:
-    """Whether one tag rules out another one: it says the opposite, or they are two values of one key."""
-    if known.key != wanted.key:
-        return False
-    if known.value == wanted.value:
-        return known.negated is not wanted.negated
-    return not known.negated and not wanted.negated
 
 
 def _last_wins(items: Sequence[Item]) -> list[Numbered]:
