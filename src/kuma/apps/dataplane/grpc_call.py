@@ -18,6 +18,7 @@ from kuma.apps.dataplane.frames import Kind, Setting
 
 _STREAM = 1
 _SETTING_BYTES = 6
+_HEADERS_LIMIT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class _Call:
                 return self._take_block(flags)
             case Kind.CONTINUATION:
                 self.block += payload
+                if len(self.block) > _HEADERS_LIMIT:
+                    raise ConnectionError(f"headers of more than {_HEADERS_LIMIT} bytes")
                 return self._take_block(flags)
             case Kind.SETTINGS if not flags & frames.ACK:
                 self._take_settings(payload)
@@ -164,6 +167,8 @@ class _Call:
                 self.stream_window += value - self.initial_window
                 self.initial_window = value
             elif identifier == Setting.MAX_FRAME_SIZE:
+                if value < frames.LARGEST:
+                    raise ConnectionError(f"a setting that cannot be: frames of {value} bytes at most")
                 self.frame_size = value
         self.writer.write(frames.frame(Kind.SETTINGS, frames.ACK, 0, b""))
 
