@@ -13,7 +13,7 @@ import msgspec
 from kuma.base import errors, gotext, kri, labels
 from kuma.mesh import destinations
 from kuma.plan import nodes
-from kuma.policy_engine import backends, places, spoken, surroundings
+from kuma.policy_engine import backends, places, selection, spoken, surroundings
 from kuma.policy_engine import scene as scenes
 from kuma.resources import resource as res
 from kuma.resources import targetref
@@ -38,6 +38,8 @@ def on(policy: AnyResource, scene: scenes.Scene) -> Advice:
             yield from _on_inbounds(policy, selected)
         else:
             yield _nobody(policy, target, scene)
+    for number, entry in enumerate(getattr(policy.spec, "from_", None) or ()):
+        yield from _on_clients(f"spec.from[{number}].targetRef", entry.target_ref, scene)
     for number, entry in enumerate(getattr(policy.spec, "to", None) or ()):
         yield from _on_destination(f"spec.to[{number}]", entry, policy, scene)
 
@@ -78,6 +80,17 @@ def _on_inbounds(policy: AnyResource, selected: Sequence[tuple[places.Places, Se
         for number, entry in enumerate(getattr(policy.spec, "from_" if member == "from" else member, None) or ()):
             said = f"the inbounds that are selected speak {_listed(protocols)}"
             yield from _unspoken(f"spec.{member}[{number}].default", entry.default, protocols, said)
+
+
+def _on_clients(place: str, target: targetref.TargetRef, scene: scenes.Scene) -> Advice:
+    """An entry of `from` about clients of which there are none."""
+    if target.kind not in (*_TAGGED, "MeshSubset"):
+        return
+    wanted = dict(target.tags or {}) | ({labels.SERVICE_TAG: target.name} if target.kind in _TAGGED else {})
+    if not any(selection.is_subset(wanted, tags) for tags in scene.tags):
+        told = ", ".join(f"{key}={wanted[key]}" for key in sorted(wanted))
+        named = f"there is no {_described(target)}"
+        yield errors.Violation(place, named if target.kind == "MeshService" else f"no Dataplane has the tags {told}")
 
 
 # Destinations

@@ -61,6 +61,11 @@ class Scene:
         return tuple(Sort(each, (each.proxy.name,)) for each in found)
 
     @functools.cached_property
+    def tags(self) -> tuple[Tags, ...]:
+        """What proxies are known by to those whom they call, and what services beyond them are."""
+        return (*(place.tags for each in self.sorts for place in each.places.all), *self.outside)
+
+    @functools.cached_property
     def spoken(self) -> Mapping[str, frozenset[str]]:
         """The protocols of each `kuma.io/service`, whoever offers it."""
         found: dict[str, set[str]] = {}

@@ -153,6 +153,24 @@ def test_destinations_that_do_not_exist(mode: str, target: dict[str, Any], missi
 
 
 @pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        (MESH, ""),
+        ({"kind": "MeshService", "name": "web"}, ""),
+        ({"kind": "MeshService", "name": "outside"}, ""),
+        ({"kind": "MeshService", "name": "wbe"}, 'there is no MeshService "wbe"'),
+        ({"kind": "MeshSubset", "tags": {"kuma.io/protocol": "*"}}, ""),
+        ({"kind": "MeshSubset", "tags": {"b": "2", "a": "1"}}, "no Dataplane has the tags a=1, b=2"),
+        ({"kind": "MeshServiceSubset", "name": "web", "tags": {"a": "1"}},
+         "no Dataplane has the tags a=1, kuma.io/service=web"),
+    ],
+)  # fmt: skip
+def test_clients_that_do_not_exist(client: dict[str, Any], reason: str) -> None:
+    policy = a_policy("MeshTrafficPermission", {"from": [{"targetRef": client, "default": {"action": "Deny"}}]})
+    assert said(policy) == ([("spec.from[0].targetRef", reason)] if reason else [])
+
+
+@pytest.mark.parametrize(
     ("target", "is_told"),
     [(MESH, False), (WEB, False), (DB, True), ({"kind": "MeshSubset", "tags": {"kuma.io/service": "db"}}, True)],
 )
