@@ -37,10 +37,25 @@ def rendered(text: str) -> str:
         ("{{ $z := .Zone }}{{ $z }}", "east"),
         ('{{ eq .Zone "east" }}', "true"),
         ('{{ printf "%s-%v %d%%" .Zone .Name 5 }}', "east-backend 5%"),
+        ("{{ slice .Name 1 4 }}", "ack"),
+        ("{{ slice .Name 4 }}", "end"),
+        ("{{ slice .Name }}", "backend"),
+        ("{{ index .Name 0 }}{{ index .Zone }}", "98east"),
+        ('{{ if lt (len .Zone) 5 }}short{{ end }}{{ if ge "b" "a" }}!{{ end }}', "short!"),
+        ("{{ le 1 1 }} {{ gt 1 1 }} {{ lt 2 1 }}", "true false false"),
+        ('{{ eq .Zone "west" "east" }} {{ ne .Zone "east" }}', "true false"),
+        ("{{ html \"<a b='c'>&\" }}", "&lt;a b=&#39;c&#39;&gt;&amp;"),
+        ('{{ js "it\'s <x>=1" }}', "it\\'s \\u003Cx\\u003E\\u003D1"),
+        ('{{ urlquery .Zone "a b/c" }}', "easta+b%2Fc"),
     ],
 )
 def test_templates_are_filled_in(text: str, expected: str) -> None:
     assert rendered(text) == expected
+
+
+def calling(command: str) -> str:
+    """How an error of a function begins."""
+    return f'template: :1:3: executing "" at <{command}>: error calling {command.split()[0]}'
 
 
 @pytest.mark.parametrize(
@@ -59,6 +74,15 @@ def test_templates_are_filled_in(text: str, expected: str) -> None:
         ("{{ end }}", "template: :1: unexpected {{end}}"),
         ("{{ if .Name }}x", "template: :1: unexpected EOF"),
         ("{{ range .Name }}{{ end }}", "template: :1: {{range}} is not supported here"),
+        ("{{ slice .Name 9 }}", f"{calling('slice .Name 9')}: index out of range: 9"),
+        ("{{ slice .Name 2 1 }}", f"{calling('slice .Name 2 1')}: invalid slice index: 2 > 1"),
+        ("{{ slice .Name 1 2 3 }}", f"{calling('slice .Name 1 2 3')}: cannot 3-index slice a string"),
+        ("{{ index .Name 7 }}", f"{calling('index .Name 7')}: index out of range: 7"),
+        ("{{ index .Name 0 0 }}", f"{calling('index .Name 0 0')}: can't index item of type uint8"),
+        ("{{ eq .Name 1 }}", f"{calling('eq .Name 1')}: incompatible types for comparison"),
+        ("{{ eq .Name }}", f"{calling('eq .Name')}: missing argument for comparison"),
+        ("{{ lt true false }}", f"{calling('lt true false')}: invalid type for comparison"),
+        ("{{ gt .Name 1 }}", f"{calling('gt .Name 1')}: incompatible types for comparison"),
         ("{{ .Other }}", 'template: :1:3: executing "" at <.Other>: can\'t evaluate field Other in type data'),
         (
             '{{ label "x" }}',

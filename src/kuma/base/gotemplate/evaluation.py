@@ -1,82 +1,15 @@
-"""Fills compiled templates in: fields from a map, functions from the caller, the few builtins that texts need."""
+"""Fills compiled templates in: fields from a map, functions from the caller, and those that are there always."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from kuma.base import gotext
 from kuma.base.gotemplate import nodes, parsing
+from kuma.base.gotemplate.builtins import BUILTINS, Functions, Value, shown, truth
 from kuma.base.gotemplate.tokens import TemplateError
 
-Value = Any
-Functions = Mapping[str, Callable[..., Value]]
 FieldMissing = Callable[[str], str]
 """Says why a field that the data lacks is an error, in the words after the place; see `Template.render`."""
-
-_VERB = re.compile(r"%(.)", re.DOTALL)
-NO_VALUE = "<no value>"
-"""What Go prints for a key that a map lacks."""
-
-
-def _truth(value: Value) -> bool:
-    return value not in (None, "", 0, False)
-
-
-def _and(*arguments: Value) -> Value:
-    return next((each for each in arguments if not _truth(each)), arguments[-1])
-
-
-def _or(*arguments: Value) -> Value:
-    return next((each for each in arguments if _truth(each)), arguments[-1])
-
-
-def _shown(value: Value) -> str:
-    """A value as Go prints it."""
-    if value is None:
-        return NO_VALUE
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _print(*arguments: Value) -> str:
-    """Like Go's Sprint: a space between two operands where neither is a string."""
-    out = ""
-    for index, each in enumerate(arguments):
-        if index and not isinstance(each, str) and not isinstance(arguments[index - 1], str):
-            out += " "
-        out += _shown(each)
-    return out
-
-
-def _printf(form: str, *arguments: Value) -> str:
-    """Like Go's Sprintf for the verbs that texts need: `%s`, `%v`, `%d`, `%q`."""
-    given = iter(arguments)
-    out = _VERB.sub(lambda found: "%" if found.group(1) == "%" else _formatted(found.group(1), next(given, None)), form)
-    if next(given, None) is not None:
-        raise ValueError("more values than verbs")
-    return out
-
-
-def _formatted(verb: str, value: Value) -> str:
-    if verb not in "svdq" or value is None or (verb == "d") != (verb != "v" and type(value) is int):
-        raise ValueError(f"%{verb} does not fit its value")
-    return gotext.quote(value) if verb == "q" else _shown(value)
-
-
-BUILTINS: Functions = {
-    "and": _and,
-    "or": _or,
-    "not": lambda value: not _truth(value),
-    "eq": lambda first, *others: first in others,
-    "ne": lambda first, second: first != second,
-    "len": lambda value: len(value.encode(errors="replace")),
-    "print": _print,
-    "printf": _printf,
-    "println": lambda *arguments: " ".join(_shown(each) for each in arguments) + "\n",
-}
-"""Functions that every template may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +61,10 @@ class _Run:
             value = self._pipeline(node.pipeline, dot)
             if isinstance(node, nodes.Action):
                 if not node.pipeline.variable:
-                    self.out.append(_shown(value))
+                    self.out.append(shown(value))
                 continue
             known = dict(self.variables)
-            if _truth(value):
+            if truth(value):
                 self.walk(node.body, value if node.sets_dot else dot)
             else:
                 self.walk(node.otherwise, dot)
