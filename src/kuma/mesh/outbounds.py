@@ -4,6 +4,7 @@ Proxies of one mesh with the same reach share one tuple. Source: Kuma's document
 (reachable services, reachable backends) and "MeshService" (migration: the modes of a mesh).
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from kuma.base import labels
@@ -64,7 +65,7 @@ def reach_of(proxy: "res.Resource[dataplane.Dataplane]") -> Reach:
 class VirtualOutbounds:
     """Every virtual outbound of a mesh, and what is left of them for each reach that was asked for so far."""
 
-    __slots__ = ("_index", "_mode", "_of_destinations", "_of_services", "_reached", "_written")
+    __slots__ = ("_equal", "_index", "_made", "_mode", "_of_destinations", "_of_services", "_reached", "_written")
 
     def __init__(
         self,
@@ -79,15 +80,42 @@ class VirtualOutbounds:
         self._mode = mode
         self._reached: dict[Reach, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
         self._written: dict[str, tuple[res.Resource[dataplane.Dataplane], Outbounds]] = {}
+        self._made: dict[Hashable, vips.Listed] = {}
+        self._equal: dict[tuple[int, ...], Outbounds] = {}
 
     def written(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
         """What a Dataplane lists itself; a reference to nothing gives none, of two on one address and port the first."""
         held = self._written.get(proxy.meta.name)
         if held is None or held[0] is not proxy:
             if len(self._written) >= LARGEST_TABLE:
-                self._written.clear()  # most of them are gone
-            held = self._written[proxy.meta.name] = proxy, _listed(proxy, self._index)
+                self._written, self._made, self._equal = {}, {}, {}  # most of them are gone
+            held = self._written[proxy.meta.name] = proxy, self._listed(proxy)
         return held[1]
+
+    def _listed(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
+        """As `written`. Of proxies that list the same it is one object, and each outbound is read once for all."""
+        networking, own = proxy.spec.networking, proxy.kri
+        found: dict[tuple[str, int], vips.Listed] = {}
+        for each in networking.outbound if networking is not None else ():
+            made = self._read(each, own) if own is not None else None
+            if made is not None:
+                found.setdefault((made.address, made.port), made)
+        listed = tuple(found.values())
+        return self._equal.setdefault(tuple(map(id, listed)), listed)
+
+    def _read(self, outbound: dataplane.Outbound, origin: Kri) -> vips.Listed | None:
+        address = outbound.address or LOOPBACK
+        if outbound.backend_ref is not None:
+            found = self._index.one(_reference(outbound.backend_ref), origin)
+            if found is None:
+                return None
+            listed = vips.Listed(address, outbound.port, destination=found.kri)
+            return self._made.setdefault(listed, listed)
+        key = (address, outbound.port, *outbound.tags.items())
+        made = self._made.get(key)
+        if made is None and (service := outbound.tags.get(labels.SERVICE_TAG)):
+            made = self._made[key] = vips.Listed(address, outbound.port, service, endpoints.tag_pairs(outbound.tags))
+        return made
 
     def of(self, proxy: "res.Resource[dataplane.Dataplane]") -> Outbounds:
         """What a proxy answers for; never what it listens on itself."""
@@ -112,27 +140,6 @@ class VirtualOutbounds:
         if selected is None:
             return (*by_service, *self._of_destinations)
         return (*by_service, *(each for each in self._of_destinations if each.destination in selected))
-
-
-def _listed(proxy: "res.Resource[dataplane.Dataplane]", index: destinations.DestinationIndex) -> Outbounds:
-    networking, own = proxy.spec.networking, proxy.kri
-    found: dict[tuple[str, int], vips.Listed] = {}
-    for each in networking.outbound if networking is not None else ():
-        made = _written(each, index, own) if own is not None else None
-        if made is not None:
-            found.setdefault((made.address, made.port), made)
-    return tuple(found.values())
-
-
-def _written(outbound: dataplane.Outbound, index: destinations.DestinationIndex, origin: Kri) -> vips.Listed | None:
-    address = outbound.address or LOOPBACK
-    if outbound.backend_ref is not None:
-        destination = index.one(_reference(outbound.backend_ref), origin)
-        return vips.Listed(address, outbound.port, destination=destination.kri) if destination is not None else None
-    service = outbound.tags.get(labels.SERVICE_TAG)
-    if not service:
-        return None
-    return vips.Listed(address, outbound.port, service, endpoints.tag_pairs(outbound.tags))
 
 
 def _reference(ref: dataplane.BackendRef) -> destinations.Reference:

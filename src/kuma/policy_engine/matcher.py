@@ -4,6 +4,7 @@ Replicas carry the same tags and labels. What was found lives as long as the pol
 found for; of what did not change, the next state takes over the merges.
 """
 
+import itertools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +20,12 @@ LARGEST_TABLE = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """A proxy as policies see it. `signature` leaves out its name, which few policies ask for."""
+    """A proxy as policies see it. `signature` is a number for all of it but its name, which few policies ask for."""
 
     resource: res.Resource[Any]
     around: surroundings.Surroundings
     places: places.Places
-    signature: Hashable
+    signature: int
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Matcher:
         self._tables: dict[tuple[str, str, bool], _Table] = {}
         self._silent: dict[str, rules.ProxyRules] = {}
         self._last: _Subject | None = None
+        self._signatures: dict[Hashable, int] = {}
+        self._numbers = itertools.count()
 
     def match(
         self,
@@ -88,8 +91,17 @@ class Matcher:
         last = self._last
         if last is None or last.resource is not subject.resource or last.around is not around:
             found = places.places_of(subject.resource, around.gateways)
-            last = self._last = _Subject(subject.resource, around, found, _signature(found))
+            last = self._last = _Subject(subject.resource, around, found, self._number(_signature(found)))
         return last
+
+    def _number(self, signature: Hashable) -> int:
+        """Equal for equal signatures, as long as there are not too many: short to look for in the table of each kind."""
+        if len(self._signatures) >= LARGEST_TABLE:
+            self._signatures.clear()  # numbers are not given twice
+        found = self._signatures.get(signature)
+        if found is None:
+            found = self._signatures[signature] = next(self._numbers)
+        return found
 
 
 def _signature(found: places.Places) -> Hashable:

@@ -187,3 +187,21 @@ def test_a_text_that_is_no_table_is_refused_and_the_last_one_stays() -> None:
     after, touched = world.advance([view.Edit(a_config(text="nonsense"))])
     assert len(touched.refused) == 1
     assert places(after.meshes["m"].outbounds_of(a_proxy(), transparent=True)) == [API, WEB]
+
+
+def test_proxies_that_list_the_same_share_one_object() -> None:
+    def a_listing(name: str, *ports: int) -> res.Resource[Any]:
+        listed = [{"port": port, "tags": {"kuma.io/service": "web", "version": "1"}} for port in ports]
+        listed.append({"port": 1, "backendRef": {"kind": "MeshService", "name": "api", "port": 80}})
+        networking = {"address": "192.168.0.1", "outbound": listed}
+        return worlds.resource({"type": "Dataplane", "name": name, "labels": targets.HERE, "networking": networking})
+
+    picture = targets.picture(*SERVICES)
+    one, same, other = (
+        picture.outbounds_of(each, transparent=False)
+        for each in (a_listing("a", 7, 8), a_listing("b", 7, 8), a_listing("c", 7, 9))
+    )
+    assert one is same
+    assert len(one) == 3
+    assert places(other) == ["127.0.0.1:7 web", "127.0.0.1:9 web", "127.0.0.1:1 kri_msvc_m_here__api_80"]
+    assert other[0] is one[0]
