@@ -38,6 +38,10 @@ class _Contexts:
     context: ssl.SSLContext
 
 
+class _AnotherProxy(Exception):
+    """At the address of one proxy is the Envoy of another."""
+
+
 class _Answer:
     """Collects one HTTP/1.1 response as `httptools` reports it."""
 
@@ -113,15 +117,28 @@ class EnvoyAdmin:
         target_port = port or (own.port if own and own.port else self._default_port)
         who = f'Envoy of "{proxy.meta.name}" at {address}:{target_port}'
         context = await self._tls()
+        expected = await self._certificate_of(proxy)
         try:
             async with asyncio.timeout(self._timeout):
-                return await _fetch(address, target_port, path, context, self._max_answer)
+                return await _fetch(address, target_port, path, context, expected, self._max_answer)
+        except _AnotherProxy:
+            raise errors.Unavailable(
+                f"{who} is not reached: another proxy answers there. Proxies that share an address need a "
+                "networking.admin.port each"
+            ) from None
         except TimeoutError:
             raise errors.Unavailable(f"{who} did not answer within {self._timeout:g} s") from None
         except ssl.SSLCertVerificationError as failure:
             raise errors.Unavailable(f"{who} did not prove its identity: {failure.verify_message}") from None
         except (OSError, httptools.HttpParserError, EOFError) as failure:
             raise errors.Unavailable(f"could not read from {who}: {failure}") from None
+
+    async def _certificate_of(self, proxy: Proxy) -> bytes:
+        """What the admin listener of a Dataplane shows, DER; empty for other proxies, which have no such certificate."""
+        if not isinstance(proxy.spec, dataplane.Dataplane):
+            return b""
+        pair = await self._certificates.server(res.Resource(dataplane.KIND, proxy.meta, proxy.spec))
+        return ssl.PEM_cert_to_DER_cert(pair.cert_pem.decode())
 
     async def _tls(self) -> ssl.SSLContext:
         client = await self._certificates.client()
@@ -153,10 +170,15 @@ def _address(proxy: Proxy) -> str:
     return networking.address if networking is not None else ""
 
 
-async def _fetch(address: str, port: int, path: str, context: ssl.SSLContext, limit: int) -> bytes:
-    """The body of a 200 answer. OSError and EOFError where the connection fails, Unavailable for another status."""
+async def _fetch(address: str, port: int, path: str, context: ssl.SSLContext, expected: bytes, limit: int) -> bytes:
+    """The body of a 200 answer. OSError and EOFError where the connection fails, Unavailable for another status.
+
+    _AnotherProxy where a certificate is expected and another one is shown.
+    """
     reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=address)
     try:
+        if expected and writer.get_extra_info("ssl_object").getpeercert(binary_form=True) != expected:
+            raise _AnotherProxy
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode("ascii"))
         await writer.drain()
         answer = _Answer(limit)

@@ -101,6 +101,14 @@ async def test_a_config_dump_comes_without_tokens(issued: admin_certificates.Adm
     assert asked == ["GET /config_dump", "GET /config_dump?include_eds"]
 
 
+async def test_another_proxy_at_the_same_address_is_not_mistaken(issued: admin_certificates.AdminCertificates):
+    async with _envoy(issued, _answer(b"ok")) as (envoy, port):
+        other = dataclasses.replace(_proxy(port), meta=res.Meta("default", "web-2"))
+        with pytest.raises(errors.Unavailable, match=r'Envoy of "web-2" .* another proxy answers there.*admin\.port'):
+            await envoy_admin.EnvoyAdmin(issued).stats(other)
+    assert envoy.requests == []
+
+
 async def test_a_zone_ingress_is_asked_at_its_own_address(issued: admin_certificates.AdminCertificates):
     """What it advertises is the way in from other zones, which need not lead to the admin listener."""
     async with _envoy(issued, _answer(b"ok")) as (envoy, port):
