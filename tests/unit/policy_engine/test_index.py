@@ -113,3 +113,15 @@ def test_the_order_in_which_policies_come_changes_nothing(
     random.shuffle(mixed)
     one = matching.match_places(kind, made, asked, AROUND)
     assert shown(matching.match_places(kind, mixed, asked, AROUND)) == shown(one)
+
+
+@given(timeouts(), timeouts(), proxies())
+def test_an_index_that_takes_over_from_another_says_what_a_new_one_says(
+    old: list[res.Resource[Any]], new: list[res.Resource[Any]], proxy: res.Resource[Any]
+) -> None:
+    kind, asked = policies.KINDS["MeshTimeout"], places.places_of(proxy, AROUND.gateways)
+    kept = [*old[: len(old) // 2], *new[len(old) // 2 :]]
+    before = index.PolicyIndex(kind, old, AROUND)
+    matching.answer(before, asked)
+    taken = matching.answer(index.PolicyIndex(kind, kept, AROUND, before), asked).for_proxy(asked)
+    assert shown(taken) == shown(matching.match_places(kind, kept, asked, AROUND))
