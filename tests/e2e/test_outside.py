@@ -33,12 +33,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def server(certificate: Path | None) -> Iterator[int]:
-    """The port of a server on 127.0.0.1, with TLS where there is a certificate."""
+def server(certificate: Path | None, clients: Path | None = None) -> Iterator[int]:
+    """The port of a server on 127.0.0.1, with TLS where there is a certificate; `clients` is who has to sign theirs."""
     made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients)
         made.socket = context.wrap_socket(made.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -84,3 +87,17 @@ def test_it_is_verified_by_its_own_roots(mesh: meshes.Mesh, tmp_path: Path) -> N
         external(mesh, port, caCert={"inlineString": CA.cert.decode()}, serverName="elsewhere")
         web.until_told("elsewhere")
         traffic.until_status(web.url("outside"), 503)
+
+
+def test_it_may_ask_for_a_certificate(mesh: meshes.Mesh, tmp_path: Path) -> None:
+    (tmp_path / "server.pem").write_bytes(SERVER.cert + SERVER.key)
+    (tmp_path / "ca.pem").write_bytes(CA.cert)
+    roots = {"caCert": {"inlineString": CA.cert.decode()}}
+    mine = pki.issue(["spiffe://elsewhere/web"], CA)
+    with server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
+        external(mesh, port, **roots)
+        web = client(mesh)
+        traffic.until_status(web.url("outside"), 503)
+        pair = {"clientCert": mine.cert, "clientKey": mine.key}
+        external(mesh, port, **roots, **{key: {"inlineString": pem.decode()} for key, pem in pair.items()})
+        traffic.until_status(web.url("outside"), 200)

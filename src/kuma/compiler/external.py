@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kuma.envoy import api, clusters, http, tls
 from kuma.mesh import endpoints, view, zones
 from kuma.plan import nodes
+from kuma.resources import datasource
 from kuma.resources.kinds import externalservice
 
 Dialled = tuple[tuple[endpoints.Endpoint, externalservice.Tls | None], ...]
@@ -47,7 +48,8 @@ def options(protocol: nodes.Protocol) -> api.Message | None:
 def _dialled(picture: view.MeshView, service: endpoints.Service) -> Dialled:
     """The endpoints of a service that can be dialled as their ExternalServices ask for.
 
-    One with certificates that do not stand in the resource itself is left out: nobody is dialled unverified.
+    One with certificates that do not stand in the resource itself is left out: nobody is dialled unverified, or
+    without the certificate that it asks for.
     """
     known = {each.meta.name: each.spec.networking for each in picture.of_kind("ExternalService")}
     out: list[tuple[endpoints.Endpoint, externalservice.Tls | None]] = []
@@ -62,8 +64,14 @@ def _dialled(picture: view.MeshView, service: endpoints.Service) -> Dialled:
 
 
 def _is_complete(conf: externalservice.Tls) -> bool:
-    roots = conf.ca_cert
-    return (roots is None or bool(roots.inline or roots.inline_string)) and not (conf.client_cert or conf.client_key)
+    sources = (conf.ca_cert, conf.client_cert, conf.client_key)
+    is_pair = (conf.client_cert is None) == (conf.client_key is None)
+    return is_pair and all(each is None or bool(_inline(each)) for each in sources)
+
+
+def _inline(source: datasource.DataSource) -> bytes:
+    """What stands in a data source itself."""
+    return source.inline or (source.inline_string or "").encode()
 
 
 def cluster(facts: nodes.ClusterFacts, found: Outside) -> api.Message:
@@ -86,9 +94,13 @@ def _context(address: str, conf: externalservice.Tls) -> api.Message:
     host = conf.server_name or address
     if not _is_ip(host):
         out.sni = host
+    if conf.client_cert is not None and conf.client_key is not None:
+        own = out.common_tls_context.tls_certificates.add()
+        own.certificate_chain.inline_bytes = _inline(conf.client_cert)
+        own.private_key.inline_bytes = _inline(conf.client_key)
     if conf.ca_cert is not None:
         trusted = out.common_tls_context.validation_context
-        trusted.trusted_ca.inline_bytes = conf.ca_cert.inline or (conf.ca_cert.inline_string or "").encode()
+        trusted.trusted_ca.inline_bytes = _inline(conf.ca_cert)
         if not conf.skip_hostname_verification:
             trusted.match_typed_subject_alt_names.extend(_names(host))
     return out

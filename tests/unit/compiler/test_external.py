@@ -95,8 +95,24 @@ def test_it_may_want_tls_of_its_own(address: str, tls: dict[str, Any], expected:
     assert found == expected
 
 
+def test_the_certificate_of_a_client_stands_beside_what_it_trusts() -> None:
+    pair = {"clientCert": {"inlineString": "cert"}, "clientKey": {"inline": "a2V5"}}
+    cluster = routes.compiled(client(), outside(caCert={"inlineString": ROOTS}, **pair))["clusters"]["ext"]
+    (match,) = cluster["transportSocketMatches"]
+    common = match["transportSocket"]["typedConfig"]["commonTlsContext"]
+    shown = {"certificateChain": {"inlineBytes": "Y2VydA=="}, "privateKey": {"inlineBytes": "a2V5"}}
+    assert common["tlsCertificates"] == [shown]
+    assert "trustedCa" in common["validationContext"]
+
+
 @pytest.mark.parametrize(
-    "tls", [{"caCert": {"secret": "s"}}, {"clientCert": {"inline": "YQ=="}, "clientKey": {"inline": "YQ=="}}]
+    "tls",
+    [
+        {"caCert": {"secret": "s"}},
+        {"clientCert": {"inline": "YQ=="}},
+        {"clientCert": {"inline": "YQ=="}, "clientKey": {"secret": "s"}},
+        {"clientCert": {"secret": "s"}, "clientKey": {"inline": "YQ=="}},
+    ],
 )
 def test_nobody_is_dialled_unverified(tls: dict[str, Any]) -> None:
     cluster = routes.compiled(client(), outside(**tls))["clusters"]["ext"]
