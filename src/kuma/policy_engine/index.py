@@ -48,7 +48,11 @@ class PolicyIndex:
         found = [known.get(id(each)) or statement.statement_of(kind, each) for each in policies]
         found.sort(key=lambda each: each.name, reverse=True)
         self.policies: Sequence[statement.Statement] = sorted(found, key=lambda each: each.rank)
-        self.warnings = tuple(text for each in self.policies if (text := selection.unresolved(each.resource, around)))
+        self._unresolved = [
+            (each.resource.meta, text)
+            for each in self.policies
+            if (text := selection.unresolved(each.resource, around))
+        ]
         self._arrange_traits()
         positions = {id(each): position for position, each in enumerate(self.policies)}
         by_inbound_rank = sorted(found, key=lambda each: each.inbound_rank)
@@ -106,6 +110,10 @@ class PolicyIndex:
                 found.append((position, everywhere if chosen == everywhere else chosen))
         found.sort()
         return found
+
+    def warnings(self, proxy: places.Places) -> tuple[str, ...]:
+        """What keeps policies from being about a proxy that they could speak to."""
+        return tuple(text for author, text in self._unresolved if selection.is_in_reach(author, proxy))
 
     def to_rules(self, positions: Positions) -> rules.ToRules:
         """What `to[]` of these policies says."""

@@ -108,7 +108,7 @@ def answer(counting: index.PolicyIndex, asked: places.Places) -> Answer:
         inbounds,
         counting.single(positions),
         _gateway_answer(counting, asked, by_place) if asked.is_builtin and asked.all else None,
-        counting.warnings,
+        counting.warnings(asked),
     )
 
 

@@ -152,6 +152,10 @@ def test_a_policy_on_a_route_that_does_not_exist_is_warned_about() -> None:
         "unable to resolve TargetRef on policy: mesh:m name:p "
         "error:\"couldn't resolve MeshHTTPRoute targetRef with name 'x'\""
     )
+    elsewhere = policies.a_timeout(
+        "p", 1, {"kind": "MeshHTTPRoute", "name": "x"}, labels={**ZONE, "kuma.io/zone": "west"}
+    )
+    assert policies.match([elsewhere], policies.a_subject(WEB, labels=ZONE)).warnings == ()
 
 
 def test_shadow_policies_speak_only_when_they_are_asked() -> None:
