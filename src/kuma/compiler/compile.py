@@ -14,6 +14,7 @@ from kuma.compiler import (
     admin,
     credentials,
     destinations,
+    direct_access,
     dns,
     dynamic_config,
     hearing,
@@ -202,6 +203,7 @@ class Compiler:
             admin.admin_nodes(subject, admin_certificate),
             prometheus.prometheus_nodes(picture, subject),
             transparent.passthrough_nodes(picture, subject, strict=strict),
+            direct_access.direct_nodes(picture, subject),
         ):
             plan.listeners += made
             plan.clusters += behind

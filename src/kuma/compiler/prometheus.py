@@ -14,7 +14,7 @@ from kuma.envoy import api, clusters, http, names, tls
 from kuma.mesh import view
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
-from kuma.resources.kinds import metrics
+from kuma.resources.kinds import dataplane, metrics
 from kuma.resources.rules import metrics as rules
 
 ORIGIN = "prometheus"
@@ -29,7 +29,7 @@ def prometheus_nodes(
     Nothing either where Envoy has no admin port, from which the agent would read, or where the port is taken: what the
     proxy is there for goes first.
     """
-    conf = in_force(picture, subject)
+    conf = in_force(picture, subject.spec)
     if conf is None or not subject.admin.port or _is_taken(subject, conf.port):
         return [], []
     meta = subject.resource.meta
@@ -46,7 +46,7 @@ def prometheus_nodes(
     return [listener], [cluster]
 
 
-def in_force(picture: view.MeshView, subject: proxy.ProxyFacts) -> metrics.PrometheusConf | None:
+def in_force(picture: view.MeshView, spec: dataplane.Dataplane) -> metrics.PrometheusConf | None:
     """The backend that the Mesh has enabled, with what the Dataplane says instead; None where there is none."""
     said = picture.resource.spec.metrics
     if said is None:
@@ -55,13 +55,14 @@ def in_force(picture: view.MeshView, subject: proxy.ProxyFacts) -> metrics.Prome
     if backend is None or backend.type != rules.PROMETHEUS:
         return None
     conf = rules.prometheus_conf(rules.with_defaults(backend).conf)
-    own = subject.spec.metrics
+    own = spec.metrics
     if own is None or own.type != rules.PROMETHEUS:
         return conf
     own_conf = rules.prometheus_conf(own.conf)
     return msgspec.structs.replace(
         conf,
         port=own_conf.port or conf.port,
+        tags={**conf.tags, **own_conf.tags},
         path=own_conf.path or conf.path,
         envoy=own_conf.envoy or conf.envoy,
         tls=own_conf.tls or conf.tls,

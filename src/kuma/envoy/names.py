@@ -162,6 +162,9 @@ PROMETHEUS_LISTENER = "kuma:metrics:prometheus"
 METRICS_HIJACKER = "kuma:metrics:hijacker"
 """Cluster of the agent's answers to that Prometheus."""
 
+DIRECT_ACCESS = "direct_access"
+"""Cluster of what is dialled by its own address, and the start of its listeners, with whatever naming."""
+
 PROBE_LISTENER = "probe:listener"
 """Listener of the virtual probes of a Dataplane, with whatever naming."""
 

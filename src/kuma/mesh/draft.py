@@ -263,7 +263,12 @@ class Draft:
         before = view.dataplanes
         changes = self._move(view, pending)
         if pending.moved:
-            view = replace(view, dataplanes=_moved(before, pending), egresses=_egresses(view, pending))
+            view = replace(
+                view,
+                dataplanes=_moved(before, pending),
+                egresses=_egresses(view, pending),
+                direct_callers=_direct_callers(view, pending),
+            )
         if pending.outside:
             view = replace(view, zones=self.zones)
             outside = zones.outside(self.zones, view.routing, view.others.get("ExternalService", ()))
@@ -290,7 +295,9 @@ class Draft:
             before = view.dataplanes.get(name)
             changes[name] = endpoints.shares_of(before), shares
             if not _is_alike(before, after):
-                self.touched.proxies.add(res.Key("Dataplane", view.name, name))
+                self.touched.proxies.update(
+                    res.Key("Dataplane", view.name, each) for each in (name, *view.direct_callers)
+                )
                 if any(_is_cross_gateway(each, view) for each in (before, after)):
                     self.touched.meshes.update(self.meshes)
         return changes
@@ -372,6 +379,12 @@ def _egresses(view: picture.MeshView, pending: _Pending) -> Mapping[str, tuple[z
     if not any(found.values()) and view.egresses.keys().isdisjoint(found):
         return view.egresses
     return {name: where for name, where in {**view.egresses, **found}.items() if where}
+
+
+def _direct_callers(view: picture.MeshView, pending: _Pending) -> frozenset[str]:
+    """The proxies with direct access after some moved."""
+    found = frozenset(name for name, (after, _) in pending.moved.items() if after and after.spec.direct_services)
+    return view.direct_callers.difference(pending.moved) | found
 
 
 def _differences(

@@ -28,7 +28,8 @@ class MeshView:
 
     `destinations` are MeshServices and the like, `backing` who answers for them, `endpoints` who answers for each
     `kuma.io/service`, and `outside` what of that is not of this zone. `egresses` are proxies of the mesh that are its own
-    zone egress, by name, with where they listen: they go before those of the zone. `identities` and `trusts` are what
+    zone egress, by name, with where they listen: they go before those of the zone. `direct_callers` are the proxies that dial
+    others by their addresses, so that whatever happens to any proxy is about them. `identities` and `trusts` are what
     its MeshIdentities and MeshTrusts say.
     """
 
@@ -41,6 +42,7 @@ class MeshView:
     backing: backers.BackingIndex = field(default_factory=backers.BackingIndex)
     virtual: outbounds.VirtualOutbounds = field(default_factory=outbounds.VirtualOutbounds)
     egresses: Mapping[str, tuple[zoning.Address, ...]] = field(default_factory=dict)
+    direct_callers: frozenset[str] = frozenset()
     policies: Mapping[str, Resources] = field(default_factory=dict)
     others: Mapping[str, Resources] = field(default_factory=dict)
     tls_ready: frozenset[str] = frozenset()

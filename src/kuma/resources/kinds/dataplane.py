@@ -210,6 +210,12 @@ class Dataplane(kinds.Spec, frozen=True):
     probes: Probes | None = None
 
     @property
+    def direct_services(self) -> tuple[str, ...]:
+        """The services whose instances its application dials by their own addresses; `*`: all."""
+        transparent = self.networking.transparent_proxying if self.networking else None
+        return transparent.direct_access_services if transparent is not None else ()
+
+    @property
     def is_builtin_gateway(self) -> bool:
         """Whether Kuma configures it as a gateway of its own."""
         gateway = self.networking.gateway if self.networking else None

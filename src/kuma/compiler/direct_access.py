@@ -1,0 +1,78 @@
+"""Direct access: instances of services that an application dials by their own addresses, without any balancing.
+
+Transparent proxying takes such a connection for one to a stranger and sends it as it is; with a listener for each
+instance it goes out with mutual TLS. Source: Kuma's documentation, "Transparent proxying".
+"""
+
+from collections.abc import Iterator
+
+from kuma.base import labels
+from kuma.compiler import credentials, inbounds, listeners, prometheus
+from kuma.envoy import api, clusters, names, tls
+from kuma.mesh import view
+from kuma.plan import nodes, proxy
+from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane
+
+ORIGIN = "direct-access"
+_ALL = "*"
+
+
+def direct_nodes(
+    picture: view.MeshView, subject: proxy.ProxyFacts
+) -> tuple[list[nodes.ListenerNode], list[nodes.ClusterNode]]:
+    """A listener for each instance, and the cluster of all of them; nothing where no service is dialled directly."""
+    wanted = subject.spec.direct_services
+    networking = subject.spec.networking
+    if not wanted or networking is None or not subject.redirect.enabled:
+        return [], []
+    taken = {(each.address or "127.0.0.1", each.port) for each in networking.outbound}
+    found = set(_instances(picture, subject, frozenset(wanted))) - taken
+    made = [_listener(address, port) for address, port in sorted(found)]
+    cluster = nodes.ClusterNode(
+        names.DIRECT_ACCESS, clusters.cluster(names.DIRECT_ACCESS, "ORIGINAL_DST"), origin=ORIGIN
+    )
+    cluster.tls = _upstream(picture, subject)
+    authors = [res.ref_to(subject.resource), res.ref_to(picture.resource)]
+    for listener in made:
+        nodes.add_authors(listener, authors)
+    nodes.add_authors(cluster, authors)
+    return made, [cluster]
+
+
+def _instances(picture: view.MeshView, subject: proxy.ProxyFacts, wanted: frozenset[str]) -> Iterator[tuple[str, int]]:
+    for name, other in picture.dataplanes.items():
+        if name == subject.resource.meta.name:
+            continue
+        for service, address, port in _offers(picture, other.spec):
+            if service in wanted or _ALL in wanted:
+                yield address, port
+
+
+def _offers(picture: view.MeshView, spec: dataplane.Dataplane) -> Iterator[tuple[str, str, int]]:
+    """The services of a proxy, that of its metrics among them, each with where it is."""
+    networking = spec.networking
+    if networking is None:
+        return
+    for each in networking.inbound:
+        yield each.tags.get(labels.SERVICE_TAG, ""), each.address or networking.address, each.port
+    conf = prometheus.in_force(picture, spec)
+    if conf is not None:
+        yield conf.tags.get(labels.SERVICE_TAG, ""), networking.address, conf.port
+
+
+def _listener(address: str, port: int) -> nodes.ListenerNode:
+    name = f"{names.DIRECT_ACCESS}_{address}:{port}"
+    message = listeners.tcp_listener(name, address, port, api.OUTBOUND)
+    message.bind_to_port.value = False
+    tcp = api.TcpProxy(stat_prefix=names.sanitize_stat(name), cluster=names.DIRECT_ACCESS)
+    return nodes.ListenerNode(name, message, [nodes.ChainNode(tcp=tcp)], origin=ORIGIN)
+
+
+def _upstream(picture: view.MeshView, subject: proxy.ProxyFacts) -> api.Message | None:
+    """Any proxy of the mesh may answer: nobody knows which service an address is of."""
+    shown = credentials.held(picture, subject, unified=inbounds.is_unified(picture, subject)).shown
+    if shown is None:
+        return None
+    prefix = shown.clients[0] if len(shown.clients) == 1 else ""
+    return tls.upstream(shown.identity, shown.roots, "", prefix=prefix, server=shown.server)
