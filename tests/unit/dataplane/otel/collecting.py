@@ -14,12 +14,16 @@ from kuma.apps.dataplane.otel import delivery
 
 @dataclass(slots=True)
 class Collector:
-    """What came: method, request, metadata. Answers with `statuses`, then with success, once `is_open`."""
+    """What came: method, request, metadata. Answers with `statuses`, then with success, once `is_open`.
+
+    `asked`: somebody called.
+    """
 
     port: int = 0
     statuses: list[grpc.StatusCode] = field(default_factory=list)
     got: asyncio.Queue[tuple[str, bytes, dict[str, str]]] = field(default_factory=asyncio.Queue)
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def bodies(self, number: int) -> list[str]:
         """The bodies of the next log records, that many at least."""
@@ -32,6 +36,7 @@ class Collector:
         """What answers one method."""
 
         async def take(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+            self.asked.set()
             await self.is_open.wait()
             metadata = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
             if self.statuses:

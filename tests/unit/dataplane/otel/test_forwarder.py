@@ -36,7 +36,8 @@ def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> p
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for another try."""
+    """Nobody waits, be it for more or for another try."""
+    monkeypatch.setattr(forwarding, "_GATHER", 0)
     monkeypatch.setattr(forwarding, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(forwarding, "_LONGEST_PAUSE", 0.001)
 
@@ -44,7 +45,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_comes_during_an_export_goes_with_the_next() -> None:
     async with collecting(opened=False) as collector, forwarding_to(collector.port) as forwarder:
         assert forwarder.put(log_request("first"), 1)
-        await asyncio.sleep(0)  # one step: the export begins
+        await collector.asked.wait()
         for each in range(20):
             assert forwarder.put(log_request(str(each), "x"), 2)
         collector.is_open.set()

@@ -1,6 +1,6 @@
 """One signal on its way to one collector: what waits for it, what got through, what had to be dropped.
 
-What comes while an export is under way goes with the next one. A collector that is away is tried again, and what waits
+What comes within a moment, or while an export is under way, goes with the next one. A collector that is away is tried again, and what waits
 for it is bounded: telemetry never holds up traffic.
 """
 
@@ -19,6 +19,9 @@ BACKLOG = 2 * 1024 * 1024
 
 _REQUEST = 1024 * 1024
 """Bytes of an export: collectors refuse more than 4 MiB by default."""
+
+_GATHER = 0.2
+"""Seconds in which an export fills up: Envoy sends spans five at a time."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _REPORT_EVERY = 30.0
@@ -64,6 +67,8 @@ class Forwarder:
         pause = _FIRST_PAUSE
         while True:
             await self._arrived.wait()
+            if self._size < _REQUEST:
+                await asyncio.sleep(_GATHER)
             if await self._export():
                 pause = _FIRST_PAUSE
             else:
