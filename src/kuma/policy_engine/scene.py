@@ -21,7 +21,7 @@ PLAIN = "tcp"
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Proxies that policies which name none of them cannot tell apart: the places of the first, and all their names."""
+    """Proxies that policies which name nothing of them cannot tell apart: the places of the first, and all their names."""
 
     places: places.Places
     names: tuple[str, ...]
@@ -38,10 +38,10 @@ class Scene:
     def selected(self, policy: AnyResource) -> Iterator[tuple[Sort, selection.Selected]]:
         """The sorts of proxies that a targetRef policy selects, each with the places of it; shadows count as well."""
         target = policy.spec.target_ref
-        is_named = target is not None and (
-            target.kind == "MeshHTTPRoute" or (target.kind == "Dataplane" and target.name)
+        is_one_by_one = target is not None and bool(
+            target.kind == "MeshHTTPRoute" or target.section_name or (target.kind == "Dataplane" and target.name)
         )
-        for each in self._alone if is_named else self.sorts:
+        for each in self._alone if is_one_by_one else self.sorts:
             chosen = selection.selected(policy, each.places, self.around)
             if chosen:
                 yield each, chosen
@@ -80,8 +80,8 @@ class Scene:
 
 
 def _look(subject: places.Places) -> Hashable:
-    """What policies that name no proxy see of one."""
+    """What policies that name neither a proxy nor a section see of one. Replicas may well listen on ports of their own."""
     own = {key: value for key, value in subject.proxy.labels.items() if key != labels.DISPLAY_NAME}
-    seen = tuple((each.sort, each.section, each.hostname, tuple(sorted(each.tags.items()))) for each in subject.all)
+    seen = tuple((each.sort, each.hostname, tuple(sorted(each.tags.items()))) for each in subject.all)
     gateway = subject.gateway.meta.name if subject.gateway is not None else ""
     return tuple(sorted(own.items())), seen, subject.is_gateway, subject.is_builtin, gateway

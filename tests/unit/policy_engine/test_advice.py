@@ -226,10 +226,13 @@ def test_backends(backend: dict[str, Any], reason: str) -> None:
     assert of_tcp == ([(places[0], reason)] if reason.startswith("there is no") else [])
 
 
-def test_replicas_are_one_sort() -> None:
-    around = surroundings.Surroundings()
-    found = scene.Scene(PROXIES, around).sorts
-    assert [each.names for each in found] == [("web-1", "web-2"), ("db-1",)]
+def test_replicas_are_one_sort_until_a_section_is_named() -> None:
+    inbound = {"port": 90, "tags": {"kuma.io/service": "web", "kuma.io/protocol": "http"}}
+    other = made("Dataplane", "web-3", {"app": "web"}, networking={"address": "10.0.0.3", "inbound": [inbound]})
+    found = scene.Scene((*PROXIES, other), surroundings.Surroundings())
+    assert [each.names for each in found.sorts] == [("web-1", "web-2", "web-3"), ("db-1",)]
+    on_port = a_policy("MeshTimeout", {"targetRef": {**WEB, "sectionName": "90"}, "rules": []})
+    assert [sort.names for sort, _ in found.selected(on_port)] == [("web-3",)]
 
 
 def test_the_default_policies_of_a_mesh_are_never_told() -> None:
