@@ -372,7 +372,8 @@ class Machine:
         """A cluster that changed warms up anew and waits for its endpoints, though those did not change."""
         endpoints = self._subscriptions.get(res.ENDPOINT)
         if endpoints is not None:
-            endpoints.again.update(cluster.name for cluster in clusters if endpoints.wants(cluster.name))
+            changed = {cluster.name for cluster in clusters}
+            endpoints.again |= changed if endpoints.wildcard else changed & endpoints.names
 
 
 def _concerns(sub: Subscription, difference: sharing.Difference) -> bool:
