@@ -16,7 +16,7 @@ def test_an_agent_waits_for_the_first_control_plane(tmp_path: Path) -> None:
     command += ["--service", "early", "--name", "early-1", "--port", "1", "--label", "app=early", "--drain-time", "1s"]
     agent = universal.Process(command, tmp_path / "agent.log", plane.environ)
     try:
-        universal.eventually(lambda: "the control plane does not answer" in agent.output, "the agent waits")
+        universal.eventually(lambda: "nothing from the control plane yet" in agent.output, "the agent waits")
         assert not plane.ca.exists()
         plane.start()
         joined = "early joined the mesh default as early-1"

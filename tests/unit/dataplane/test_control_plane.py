@@ -170,7 +170,7 @@ async def test_waiting_is_said_again_now_and_then(
     async with answering(http(500), http(500), http(200, ENVELOPE, "application/json")) as server:
         plane = client(server.port)
         await plane.until_answered(lambda: plane.ask_bootstrap({}))
-    assert said.messages == ["the control plane does not answer, trying until it does: unexpected status code: 500"] * 2
+    assert said.messages == ["nothing from the control plane yet, trying until there is: unexpected status code: 500"] * 2
 
 
 @pytest.mark.parametrize("answer", [http(401), b""])

@@ -88,7 +88,7 @@ class ControlPlane:
             if self.retry_limit and clock() - started > self.retry_limit / durations.SECOND:
                 raise AgentError(_FAILED + reason)
             if reason != reported or clock() >= report_at:
-                _log.info("the control plane does not answer, trying until it does: %s", reason)
+                _log.info("nothing from the control plane yet, trying until there is: %s", reason)
                 reported, report_at = reason, clock() + STILL_WAITING
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.retry_backoff / durations.SECOND)
