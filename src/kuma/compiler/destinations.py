@@ -85,10 +85,11 @@ class Clients:
         shown = self.held.of_mesh
         if shown is None or self._has_identity_for(found) or not self.picture.speaks_tls_to(found):
             return None
+        sni, by_zone = self._asked_as(found, is_old=True)
         if not shown.names_servers:
-            return nodes.Upstream(found.sni, shown.identity, shown.roots)
+            return nodes.Upstream(sni, shown.identity, shown.roots, by_zone=by_zone)
         prefix = "" if found.identities else names.spiffe_id(self.picture.name, "")
-        return nodes.Upstream(found.sni, shown.identity, shown.roots, exact=found.identities, prefix=prefix)
+        return nodes.Upstream(sni, shown.identity, shown.roots, found.identities, prefix, by_zone=by_zone)
 
     def _by_identity(self, found: mesh.Destination) -> nodes.Upstream | None:
         """As `_by_mesh`, for a proxy that a MeshIdentity selects: in plaintext only where nobody takes anything else."""
@@ -96,7 +97,7 @@ class Clients:
         if shown is None or not self._has_identity_for(found) or self._is_plain(found):
             return None
         servers = self.picture.egress_ids if found.is_external else found.identities
-        sni, by_zone = self._asked_as(found)
+        sni, by_zone = self._asked_as(found, is_old=False)
         return nodes.Upstream(sni, shown.identity, shown.roots, exact=servers, server=shown.server, by_zone=by_zone)
 
     def _is_plain(self, found: mesh.Destination) -> bool:
@@ -126,16 +127,19 @@ class Clients:
             return False
         return not found.is_external or bool(self.picture.egress_ids) or self.held.of_mesh is None
 
-    def _asked_as(self, found: mesh.Destination) -> tuple[str, tuple[tuple[str, str], ...]]:
+    def _asked_as(self, found: mesh.Destination, *, is_old: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
         """The server name of a destination, and the zones where it has another one, with that.
 
-        The name is the identifier. An ingress of another zone that is not the mesh's knows hashed names alone.
+        An ingress of another zone knows identifiers alone if it is the mesh's, else hashed names alone. Where nobody
+        looks, `is_old` decides.
         """
         zones = {""} if found.is_local or found.is_external else {found.kri.zone}
         if found.kri.short == meshmultizoneservice.KIND.short:
             zones = {each.zone for each in self.picture.endpoints_of(found.kri).endpoints}
-        of_old = zones - {"", self.picture.zones.zone} - self.picture.zones_of_mesh
-        if resource_names.sni_problems(found.kri) or (of_old and of_old == zones):
+        of_mesh = self.picture.zones_of_mesh
+        of_old = zones - {"", self.picture.zones.zone} - of_mesh
+        is_hashed = zones.isdisjoint(of_mesh) if is_old else bool(of_old) and of_old == zones
+        if is_hashed or resource_names.sni_problems(found.kri):
             return found.sni, ()
         return resource_names.sni(found.kri), tuple((zone, found.sni) for zone in sorted(of_old))
 

@@ -300,34 +300,52 @@ HASHED = "a0b84a084d0df0a81.all.80.m.mzms"
 IDENTIFIER = "sni.mzsvc.m.all.80"
 
 
+EAST, WEST = {"east": HASHED}, {"west": HASHED}
+
+
 @pytest.mark.parametrize(
-    ("kinds", "expected"),
+    ("kinds", "by_identity", "by_mesh"),
     [
-        ({"east": "MeshZoneAddress", "west": "MeshZoneAddress"}, (IDENTIFIER, {})),
-        ({"east": "MeshZoneAddress", "west": "ZoneIngress"}, (IDENTIFIER, {"west": HASHED})),
-        ({"east": "ZoneIngress", "west": "ZoneIngress"}, (HASHED, {})),
-        ({"here": "", "west": "ZoneIngress"}, (IDENTIFIER, {"west": HASHED})),
-        ({"here": "", "east": "ZoneIngress", "west": "ZoneIngress"}, (IDENTIFIER, {"east": HASHED, "west": HASHED})),
-        ({}, (IDENTIFIER, {})),
+        ({"east": "MeshZoneAddress", "west": "MeshZoneAddress"}, (IDENTIFIER, {}), (IDENTIFIER, {})),
+        ({"east": "MeshZoneAddress", "west": "ZoneIngress"}, (IDENTIFIER, WEST), (IDENTIFIER, WEST)),
+        ({"east": "ZoneIngress", "west": "ZoneIngress"}, (HASHED, {}), (HASHED, {})),
+        ({"here": "", "west": "ZoneIngress"}, (IDENTIFIER, WEST), (HASHED, {})),
+        ({"here": "", "west": "MeshZoneAddress"}, (IDENTIFIER, {}), (IDENTIFIER, {})),
+        ({"here": "", "east": "ZoneIngress", "west": "ZoneIngress"}, (IDENTIFIER, {**EAST, **WEST}), (HASHED, {})),
+        ({}, (IDENTIFIER, {}), (HASHED, {})),
     ],
-    ids=["ways of the mesh", "one of each", "ingresses", "here and an ingress", "here and two", "nobody"],
+    ids=[
+        "ways of the mesh",
+        "one of each",
+        "ingresses",
+        "here and an ingress",
+        "here and a way",
+        "here and two",
+        "none",
+    ],
 )
 def test_a_service_of_many_zones_is_asked_for_by_the_name_that_each_of_them_knows(
-    kinds: dict[str, str], expected: tuple[str, dict[str, str]]
+    kinds: dict[str, str], by_identity: tuple[str, dict[str, str]], by_mesh: tuple[str, dict[str, str]]
 ) -> None:
     ways = [a_way(kind, zone, f"10.0.0.{at}") for at, (zone, kind) in enumerate(kinds.items()) if kind]
     far = [a_far_service(zone) for zone, kind in kinds.items() if kind]
     near = [SERVICE, targets.a_proxy("api", targets.an_inbound(state="Ready"))] if "here" in kinds else []
     behind = [("", "api") if zone == "here" else (zone, "api") for zone in kinds]
-    made = compiled(an_identity(), a_trust(), *ways, *far, *near, targets.a_gathering(*behind), a_client(ALL))
+    around = [*ways, *far, *near, targets.a_gathering(*behind), a_client(ALL)]
+    assert names_asked(compiled(an_identity(), a_trust(), *around)) == by_identity
+    assert names_asked(compiled(*around, mesh=MTLS, by_identity=None)) == by_mesh
+
+
+def names_asked(made: xds.Snapshot) -> tuple[str, dict[str, str]]:
+    """The server name that a client asks for, and by zone where that is another one."""
     cluster = reading.read(made, xds.CLUSTER)["m_all___mzsvc_80"]
     context = cluster["transportSocket"]["typedConfig"]
     matches = cluster.get("transportSocketMatches", [])
     by_zone = {each["match"]["kuma.io/zone"]: each["transportSocket"]["typedConfig"] for each in matches}
-    assert (context["sni"], {zone: one["sni"] for zone, one in by_zone.items()}) == expected
     assert [each["name"] for each in matches] == sorted(by_zone)
     for each in by_zone.values():
         assert {**each, "sni": context["sni"]} == context, "all but the name is the same"
+    return context["sni"], {zone: one["sni"] for zone, one in by_zone.items()}
 
 
 def test_spire_hands_out_certificates_itself() -> None:
