@@ -3,6 +3,7 @@
 `/ready` is open; everything else needs the control plane's client certificate (Kuma's documentation, "Envoy admin").
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 
 from kuma.compiler import listeners
@@ -11,6 +12,7 @@ from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 
 ORIGIN = "admin"
+_UNSPECIFIED = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +27,26 @@ class AdminCertificate:
 def admin_nodes(
     subject: proxy.ProxyFacts, certificate: AdminCertificate | None
 ) -> tuple[list[nodes.ListenerNode], list[nodes.ClusterNode]]:
-    """The admin listener and the two clusters behind it; nothing where the proxy has no admin port.
+    """The admin listener and the two clusters behind it; nothing where the proxy has no admin port or no readiness.
 
-    There is no listener where Envoy's admin already occupies that address, and none before there is a certificate.
+    Nothing either where Envoy's admin API is not on the loopback: everybody could use it as it is. There is no listener
+    where that API already occupies its address, and none before there is a certificate.
     """
     admin = subject.admin
     networking = subject.spec.networking
-    if not admin.port or networking is None:
+    admin_address = _loopback(admin.address)
+    if not admin.port or not admin.readiness_port or networking is None or not admin_address:
         return [], []
     unified = subject.has(proxy.UNIFIED_NAMING)
     own, ready = names.admin(unified), names.readiness(unified)
-    admin_address = _loopback(admin.address)
     target = sockets.pipe_address(admin.socket) if admin.socket else sockets.socket_address(admin_address, admin.port)
-    behind = [_cluster(own, target)]
-    if admin.readiness_port:
-        behind.append(_cluster(ready, sockets.socket_address(admin_address, admin.readiness_port)))
+    behind = [
+        _cluster(own, target),
+        _cluster(ready, sockets.socket_address(admin_address, admin.readiness_port)),
+    ]
     author = res.ref_to(subject.resource)
     made = []
-    taken = networking.address == admin_address
-    if certificate is not None and not taken and admin.readiness_port:
+    if certificate is not None and networking.address != admin_address:
         made.append(_listener(subject, networking.address, certificate, own, ready))
     for cluster in behind:
         nodes.add_authors(cluster, [author])
@@ -53,7 +56,13 @@ def admin_nodes(
 
 
 def _loopback(address: str) -> str:
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    """Where Envoy reaches its own admin API; empty where that is not on the loopback."""
+    if address in _UNSPECIFIED:
+        return _UNSPECIFIED[address]
+    try:
+        return address if ipaddress.ip_address(address).is_loopback else ""
+    except ValueError:
+        return ""
 
 
 def _cluster(name: str, address: api.Message) -> nodes.ClusterNode:
