@@ -81,8 +81,8 @@ def names(page: dict[str, Any]) -> list[str]:
         ({"kind": "Dataplane"}, ["db-1", "other", "web-1", "web-2"]),
         ({"kind": "Dataplane", "labels": {"team": "b"}}, ["db-1", "web-2"]),
         ({"kind": "Dataplane", "name": "web-1"}, ["web-1"]),
-        ({"kind": "Dataplane", "sectionName": "main"}, ["db-1", "web-1", "web-2"]),
-        ({"kind": "Dataplane", "sectionName": "9090"}, []),
+        ({"kind": "Dataplane", "sectionName": "main"}, ["db-1", "other", "web-1", "web-2"]),
+        ({"kind": "Dataplane", "sectionName": "9090"}, ["other"]),
     ],
 )
 async def test_a_target_ref_selects_proxies(target: dict[str, Any] | None, selected: list[str]) -> None:
