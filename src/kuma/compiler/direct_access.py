@@ -12,7 +12,7 @@ from kuma.envoy import api, clusters, names, tls
 from kuma.mesh import view
 from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane
+from kuma.resources.kinds import dataplane, metrics
 
 ORIGIN = "direct-access"
 _ALL = "*"
@@ -41,23 +41,24 @@ def direct_nodes(
 
 
 def _instances(picture: view.MeshView, subject: proxy.ProxyFacts, wanted: frozenset[str]) -> Iterator[tuple[str, int]]:
+    read = prometheus.of_mesh(picture)
     for name, other in picture.dataplanes.items():
         if name == subject.resource.meta.name:
             continue
-        for service, address, port in _offers(picture, other.spec):
+        for service, address, port in _offers(other.spec, read):
             if service in wanted or _ALL in wanted:
                 yield address, port
 
 
-def _offers(picture: view.MeshView, spec: dataplane.Dataplane) -> Iterator[tuple[str, str, int]]:
-    """The services of a proxy, that of its metrics among them, each with where it is."""
+def _offers(spec: dataplane.Dataplane, read: metrics.PrometheusConf | None) -> Iterator[tuple[str, str, int]]:
+    """The services of a proxy, that of its metrics (`read`) among them, each with where it is."""
     networking = spec.networking
     if networking is None:
         return
     for each in networking.inbound:
         yield each.tags.get(labels.SERVICE_TAG, ""), each.address or networking.address, each.port
-    conf = prometheus.in_force(picture, spec)
-    if conf is not None:
+    if read is not None:
+        conf = prometheus.of_proxy(read, spec)
         yield conf.tags.get(labels.SERVICE_TAG, ""), networking.address, conf.port
 
 

@@ -29,8 +29,11 @@ def prometheus_nodes(
     Nothing either where Envoy has no admin port, from which the agent would read, or where the port is taken: what the
     proxy is there for goes first.
     """
-    conf = in_force(picture, subject.spec)
-    if conf is None or not subject.admin.port or _is_taken(subject, conf.port):
+    shared = of_mesh(picture)
+    if shared is None or not subject.admin.port:
+        return [], []
+    conf = of_proxy(shared, subject.spec)
+    if _is_taken(subject, conf.port):
         return [], []
     meta = subject.resource.meta
     name, behind = names.PROMETHEUS_LISTENER, names.METRICS_HIJACKER
@@ -46,15 +49,19 @@ def prometheus_nodes(
     return [listener], [cluster]
 
 
-def in_force(picture: view.MeshView, spec: dataplane.Dataplane) -> metrics.PrometheusConf | None:
-    """The backend that the Mesh has enabled, with what the Dataplane says instead; None where there is none."""
+def of_mesh(picture: view.MeshView) -> metrics.PrometheusConf | None:
+    """The backend that the Mesh has enabled; None where there is none."""
     said = picture.resource.spec.metrics
     if said is None:
         return None
     backend = next((each for each in said.backends if each.name == said.enabled_backend), None)
     if backend is None or backend.type != rules.PROMETHEUS:
         return None
-    conf = rules.prometheus_conf(rules.with_defaults(backend).conf)
+    return rules.prometheus_conf(rules.with_defaults(backend).conf)
+
+
+def of_proxy(conf: metrics.PrometheusConf, spec: dataplane.Dataplane) -> metrics.PrometheusConf:
+    """The backend of a mesh as it is at a proxy: with what its Dataplane says instead."""
     own = spec.metrics
     if own is None or own.type != rules.PROMETHEUS:
         return conf
