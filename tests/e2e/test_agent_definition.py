@@ -151,7 +151,7 @@ def test_the_control_plane_may_come_late_and_go(tmp_path: Path) -> None:
             files = ["--dataplane-token-file", str(tmp_path / "token"), "-d", str(tmp_path / "dp.yaml")]
             agent = agents.run(*files, *variables("patient"), KUMA_READINESS_PORT=port)
             readiness = f"http://127.0.0.1:{port}/ready"
-            universal.eventually(lambda: "trying until it does" in agent.output, "the agent waits")
+            universal.eventually(lambda: "trying until there is" in agent.output, "the agent waits")
 
             late.start()
             universal.eventually(lambda: ready(readiness), f"ready\n{agent.output[-2000:]}")
