@@ -4,6 +4,7 @@ Transparent proxying takes such a connection for one to a stranger and sends it 
 instance it goes out with mutual TLS. Source: Kuma's documentation, "Transparent proxying".
 """
 
+import ipaddress
 from collections.abc import Iterator
 
 from kuma.base import labels
@@ -41,12 +42,17 @@ def direct_nodes(
 
 
 def _instances(picture: view.MeshView, subject: proxy.ProxyFacts, wanted: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Addresses and ports of instances, but for those at the proxy's own addresses, where other listeners of it are.
+
+    Those that are known by a host name are left out as well: nothing can listen on a name.
+    """
     read = prometheus.of_mesh(picture)
+    own = {subject.address, *(each.address for each in inbounds.facts(subject))}
     for name, other in picture.dataplanes.items():
         if name == subject.resource.meta.name:
             continue
         for service, address, port in _offers(other.spec, read):
-            if service in wanted or _ALL in wanted:
+            if (service in wanted or _ALL in wanted) and address not in own and _is_ip(address):
                 yield address, port
 
 
@@ -60,6 +66,14 @@ def _offers(spec: dataplane.Dataplane, read: metrics.PrometheusConf | None) -> I
     if read is not None:
         conf = prometheus.of_proxy(read, spec)
         yield conf.tags.get(labels.SERVICE_TAG, ""), networking.address, conf.port
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _listener(address: str, port: int) -> nodes.ListenerNode:

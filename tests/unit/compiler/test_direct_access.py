@@ -31,6 +31,8 @@ def picture(caller: res.Resource[Any], **mesh: Any) -> view.MeshView:
         worlds.a_dataplane("api-2", "api", address="fd00::2"),
         worlds.a_dataplane("db", "db", address="192.168.0.3", port=5432),
         worlds.a_dataplane("web-2", "web", address="192.168.0.4"),
+        worlds.a_dataplane("named", "api", address="api.local"),
+        worlds.a_dataplane("beside", "api", address="192.168.0.1"),
     ]
     return worlds.world([worlds.a_mesh(**mesh), caller, *others]).meshes["m"]
 
