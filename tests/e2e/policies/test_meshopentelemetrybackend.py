@@ -140,3 +140,21 @@ def test_a_backend_that_needs_variables_blocks_what_lacks_them(cast: Cast) -> No
         assert states(cast, "web")["logs"] == ready | {"overrideKinds": ["compression"]}
         network.until("all signals of web", lambda: arrives(cast, collector, "/required"), FLUSHED)
         assert "echo" not in {resource["service.name"] for resource, _, _ in collector.spans}
+
+
+def test_what_is_written_right_before_the_end_arrives(cast: Cast) -> None:
+    with receivers.otlp() as collector:
+        cast.backend(collector.port)
+        late = cast.mesh.sidecar("late", inbounds={"late": (1, "http")}, outbounds=("echo",)).start()
+        network.until("late has its log", lambda: _is_logged(late, collector, "/begin"), FLUSHED)
+        wanted = {f"/end/{number}" for number in range(20)}
+        for path in sorted(wanted):
+            assert traffic.get(late.url("echo"), path).status == 200
+        assert late.program is not None
+        assert late.program.end() == 0
+        assert wanted <= {body for _, body, _ in collector.logs}
+
+
+def _is_logged(proxy: sidecars.Sidecar, collector: receivers.Otlp, path: str) -> bool:
+    assert traffic.get(proxy.url("echo"), path).status == 200
+    return path in {body for _, body, _ in collector.logs}
