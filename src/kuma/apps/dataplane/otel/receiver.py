@@ -83,11 +83,14 @@ class Collector:
         """Answers Envoy until it is cancelled."""
         from kuma.apps.dataplane import grpc_server
 
+        trouble = ""
         while True:
             try:
                 await grpc_server.serve(self.socket, self.take)
             except OSError as error:
-                _log.warning("telemetry for the collector %s cannot be received: %s", self.name, error)
+                if str(error) != trouble:
+                    _log.warning("telemetry for the collector %s cannot be received: %s", self.name, error)
+                trouble = str(error)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def finish(self, seconds: float) -> None:
@@ -138,7 +141,9 @@ class Receiver:
             if said is None:
                 continue
             try:
-                yield Export(each.name, self.route_of(each, "metrics"), interval_of(said.refresh_interval or _METRICS_EVERY))
+                yield Export(
+                    each.name, self.route_of(each, "metrics"), interval_of(said.refresh_interval or _METRICS_EVERY)
+                )
             except routes.Blocked as reason:
                 _log.warning("metrics are not sent to the collector %s: %s", each.name, reason)
 
