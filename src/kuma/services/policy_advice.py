@@ -58,7 +58,11 @@ class _Known:
 
 
 class PolicyAdvice:
-    """Judges policies. Without `proxies`, as on a global control plane, nothing is said of patches."""
+    """Judges policies.
+
+    Without `proxies`, as on a global control plane, nothing is said of patches, nor of anything in a mesh of which no
+    zone has told a proxy yet.
+    """
 
     def __init__(
         self,
@@ -81,12 +85,16 @@ class PolicyAdvice:
         if traits is None or not traits.target_ref:
             return ()
         known = await self._of_mesh(stored.meta.mesh)
+        if self._is_untold(known):
+            return ()
         asked = await self._asked_of_patches(stored, known.scene)
         return [*advice.on(stored, known.scene), *(await _tried(asked) if asked is not None else ())]
 
     async def of_mesh(self, mesh: str) -> Sequence[tuple[AnyResource, errors.Violation]]:
         """What is to be said of all policies of a mesh, by kind and name; NotFound where there is no such mesh."""
         known = await self._of_mesh(mesh)
+        if self._is_untold(known):
+            return ()
         before, known.judged = known.judged, {}
         found: list[tuple[AnyResource, errors.Violation]] = []
         trial: patches.Trial | None = None
@@ -104,6 +112,10 @@ class PolicyAdvice:
                 if len(known.judged) % _AT_ONCE == 0:
                     await asyncio.sleep(0)
         return found
+
+    def _is_untold(self, known: _Known) -> bool:
+        """Whether all that could be said is that nothing is known here."""
+        return self._proxies is None and not known.scene.dataplanes
 
     async def _of_mesh(self, mesh: str) -> _Known:
         """The scene as it is now, with what is known of its policies where it is still the same."""

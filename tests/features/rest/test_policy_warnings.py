@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kuma.services import insight_loop
+from kuma.services import role as roles
 from tests.kit import api as kit
 
 TIMEOUT = "/meshes/shop/meshtimeouts/t"
@@ -73,6 +74,18 @@ async def test_services_of_other_zones_and_outside_the_mesh_are_there() -> None:
     ingress = {"type": "ZoneIngress", "name": "in", "zone": "z", "networking": address, "availableServices": offered}
     await api.load(ingress)
     assert await told(api, TIMEOUT, a_timeout("away")) == []
+
+
+async def test_a_global_control_plane_says_nothing_of_zones_that_have_told_nothing() -> None:
+    api = kit.build(roles.Role(mode=roles.Mode.GLOBAL, zone=""))
+    await api.put("/meshes/shop", {"type": "Mesh", "name": "shop"})
+    assert await told(api, TIMEOUT, a_timeout("api", "none")) == []
+    assert await api.advice.of_mesh("shop") == ()
+    inbound = {"port": 80, "tags": {"kuma.io/service": "web"}}
+    networking = {"address": "192.168.0.1", "inbound": [inbound]}
+    await api.load({"type": "Dataplane", "mesh": "shop", "name": "web-1", "networking": networking})
+    assert await told(api, TIMEOUT, a_timeout("api", "none")) == [NOBODY, NO_API]
+    assert len(await api.advice.of_mesh("shop")) == 2
 
 
 async def test_what_is_no_policy_is_not_judged() -> None:
