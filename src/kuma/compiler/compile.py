@@ -195,7 +195,7 @@ class Compiler:
             plaintext = _takes_plaintext(picture, said, facts, held)
             strict = strict or not plaintext
             node = inbounds.node(picture, subject, facts, plaintext=plaintext)
-            for voice in said.voices:
+            for voice in said.editing("inbound"):
                 found = voice.found.inbound(facts.address, facts.port)
                 voice.speaker.inbound(found, node, voice.context)
             plan.inbounds.append(node)
@@ -212,7 +212,7 @@ class Compiler:
             plan.clusters.append(credentials.spire_agent(held.chosen, subject.spire_socket or self._spire_socket))
         if subject.redirect.enabled:
             dns.add_names(plan, outbounds.listed(picture, subject), unified=inbounds.is_unified(picture, subject))
-        for voice in said.voices:
+        for voice in said.editing("proxy"):
             voice.speaker.proxy(voice.found, plan, voice.context)
         told = dynamic_config.listener(
             plan.documents, subject.workdir, unified=inbounds.is_unified(picture, subject), ipv6=subject.ipv6
@@ -343,7 +343,7 @@ def _takes_plaintext(
     The mode of the mesh's CA says nothing about MeshIdentities.
     """
     out = picture.is_permissive and held.of_identity is None
-    for voice in said.voices:
+    for voice in said.editing("takes_plaintext"):
         out = voice.speaker.takes_plaintext(voice.found.inbound(inbound.address, inbound.port), out)
     return out or held.shown is None
 

@@ -6,7 +6,7 @@ are built once.
 
 import functools
 import operator
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,10 @@ class Matched:
         """Whether the half of the configuration that is the proxy's own is told the same."""
         return all(mine.is_same_of_own(its) for mine, its in zip(self.voices, other.voices, strict=True))
 
+    def editing(self, hook: str) -> Iterator[Voice]:
+        """Those who do something at a hook, in the order of their edits."""
+        return (each for each in self.voices if policy.overrides(each.speaker, hook))
+
     def of_kind(self, kind: str) -> rules.ProxyRules | None:
         """The rules of one kind; None where no such policy shapes proxies."""
         return next((each.found for each in self.voices if each.speaker.kind.name == kind), None)
@@ -107,6 +111,8 @@ class Matcher:
         self._policies = tuple(policies)
         self._with_shadow = with_shadow
         self._matcher = matcher.Matcher()
+        self._silent: dict[str, Voice] = {}
+        self._silent_in: policy.Context | None = None
         self._around: dict[str, tuple[tuple[Any, ...], surroundings.Surroundings]] = {}
 
     def match(self, picture: view.MeshView, subject: proxy.ProxyFacts, context: policy.Context) -> Matched:
@@ -140,9 +146,23 @@ class Matcher:
         context: policy.Context,
     ) -> Voice:
         policies = picture.of_kind(speaker.kind.name)
+        if not policies and not policy.overrides(speaker, "match"):
+            return self._silent_voice(speaker, context)
         found = speaker.match(self._matcher, policies, subject, around, self._with_shadow)
         own = speaker.personal(found, subject) if found.policies else None
         return Voice(speaker, found, context if own is None else replace(context, own=own))
+
+    def _silent_voice(self, speaker: policy.Policy, context: policy.Context) -> Voice:
+        """That of a kind without policies: one object for all proxies, as long as they are asked about in equal contexts."""
+        if self._silent_in is not context:
+            if self._silent_in != context:
+                self._silent.clear()
+            self._silent_in = context
+        found = self._silent.get(speaker.kind.name)
+        if found is None:
+            nothing = rules.ProxyRules(speaker.kind.name, (), rules.NO_DESTINATIONS)
+            found = self._silent[speaker.kind.name] = Voice(speaker, nothing, context)
+        return found
 
     def _matched(
         self,
