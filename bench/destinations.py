@@ -16,9 +16,9 @@ from kuma.resources import builtin, codec
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
-from kuma.services import default_hostnames
-from kuma.services import role as roles
+from kuma.services.defaults import hostnames as default_hostnames
 from kuma.services.destinations import drafting, picture
+from kuma.services.rules import role as roles
 from kuma.store import memory, protocol
 
 SERVICES = 2_000

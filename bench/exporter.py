@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml  # noqa: F401 - Envoy's configuration was read with it
 
-from kuma.apps.dataplane import agent, envoy, grpc_call, preparation  # noqa: F401 - they are part of the size
 from kuma.apps.dataplane.metrics import assembly, config, scraping, source
+from kuma.apps.dataplane.supervised import envoy
 
 EXPORTS = 3
 LABELS = {f"label_{index}": "value" for index in range(10)}

@@ -13,7 +13,7 @@ from bench import figures
 from kuma.base import kri
 from kuma.plan import proxy
 from kuma.policies.meshtimeout import model
-from kuma.policy_engine import matcher, surroundings
+from kuma.policy_engine.matching import matcher, surroundings
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, meshservice

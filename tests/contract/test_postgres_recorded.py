@@ -19,7 +19,9 @@ from kuma.apps.control_plane import kinds
 from kuma.base import errors
 from kuma.resources import codec
 from kuma.resources import resource as res
-from kuma.services import defaults, identities, role, signing_keys, tokens
+from kuma.services.defaults import starting as defaults
+from kuma.services.rules import role
+from kuma.services.trust import identities, signing_keys, tokens
 from kuma.store import postgres
 from tests.kit import postgres as servers
 

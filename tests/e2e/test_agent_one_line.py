@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import host
+from kuma.apps.dataplane.joining import host
 from tests.kit import universal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]

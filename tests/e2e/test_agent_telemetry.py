@@ -13,12 +13,12 @@ import pytest
 from envoy import _envoy
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from kuma.apps.dataplane import http_client
 from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.dynconf import Poller
-from kuma.apps.dataplane.envoy import Admin
 from kuma.apps.dataplane.metrics import meters
 from kuma.apps.dataplane.otel import delivery
+from kuma.apps.dataplane.supervised.envoy import Admin
+from kuma.apps.dataplane.wire import http_client
 from kuma.base import sockets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]

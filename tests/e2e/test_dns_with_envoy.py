@@ -12,7 +12,8 @@ import pytest
 from envoy import _envoy
 from google.protobuf import json_format
 
-from kuma.apps.dataplane import dynconf, http_client
+from kuma.apps.dataplane import dynconf
+from kuma.apps.dataplane.wire import http_client
 from kuma.base import sockets
 from kuma.compiler import dns, dynamic_config, render
 from kuma.plan import nodes

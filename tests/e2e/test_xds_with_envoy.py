@@ -19,7 +19,7 @@ from kuma.envoy import api, clusters, http, names, sockets, tls
 from kuma.security import certificates
 from kuma.servers import xds as servers
 from kuma.servers.xds import deps
-from kuma.services import service_health
+from kuma.services.proxies import service_health
 from kuma.transport import Limits, Server
 from tests.kit import control_plane as kit
 

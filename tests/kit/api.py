@@ -15,21 +15,16 @@ from kuma.resources import builtin, codec
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
 from kuma.security import access
-from kuma.servers.rest import app, control_plane, envoy_admin
-from kuma.services import (
-    dataplane_rules,
-    defaults,
-    inspection,
-    mesh_rules,
-    policy_advice,
-    policy_matches,
-    rate_limit_rules,
-    resources,
-    signing_keys,
-    tokens,
-    zone_rules,
-)
-from kuma.services import role as roles
+from kuma.servers.rest import app, control_plane
+from kuma.servers.rest.inspecting import envoy_admin
+from kuma.services import resources
+from kuma.services.defaults import starting as defaults
+from kuma.services.policies import advice as policy_advice
+from kuma.services.policies import matches as policy_matches
+from kuma.services.proxies import inspection
+from kuma.services.rules import dataplane_rules, mesh_rules, rate_limit_rules, zone_rules
+from kuma.services.rules import role as roles
+from kuma.services.trust import signing_keys, tokens
 from kuma.store import memory
 from tests.kit import asgi, worlds
 

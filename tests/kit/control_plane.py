@@ -12,7 +12,10 @@ from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, mesh
 from kuma.security import access
-from kuma.services import dataplane_insights, dataplane_rules, nodes, proxies, resources, role
+from kuma.services import resources
+from kuma.services.insights import dataplane_insights
+from kuma.services.proxies import nodes, proxies
+from kuma.services.rules import dataplane_rules, role
 from kuma.store import memory
 
 CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, dataplaneinsight.KIND])

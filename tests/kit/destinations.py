@@ -11,9 +11,9 @@ from kuma.resources import catalog as catalogs
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, meshservice
-from kuma.services import default_hostnames
-from kuma.services import role as roles
+from kuma.services.defaults import hostnames as default_hostnames
 from kuma.services.destinations import drafting, loop, members
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 from tests.kit import api as kit
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kuma.apps.dataplane import envoy, http_client
+from kuma.apps.dataplane.supervised import envoy
+from kuma.apps.dataplane.wire import http_client
 from tests.kit import network, planes, processes
 
 DELTA, UNIFIED = "feature-delta-grpc", "feature-unified-resource-naming"

@@ -5,7 +5,8 @@ from typing import Any
 
 from kuma.plan import proxy
 from kuma.policies import discovery
-from kuma.policy_engine import matching, rules
+from kuma.policy_engine.matching import matching
+from kuma.policy_engine.merging import rules
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, meshgateway, meshservice

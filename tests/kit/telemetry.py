@@ -8,7 +8,8 @@ from google.protobuf import json_format
 from kuma.base import kri
 from kuma.envoy import api
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import collectors, matcher, policy, surroundings
+from kuma.policy_engine import collectors, policy
+from kuma.policy_engine.matching import matcher, surroundings
 from kuma.resources import resource as res
 from tests.kit import worlds
 

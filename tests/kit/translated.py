@@ -7,7 +7,9 @@ from google.protobuf import json_format
 from kuma.compiler import destinations, inbounds, outbounds, render
 from kuma.envoy import clusters, http
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import matcher, policy, routing, rules, surroundings
+from kuma.policy_engine import policy, routing
+from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from tests.kit import worlds
 

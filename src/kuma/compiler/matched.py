@@ -14,7 +14,9 @@ from kuma.compiler import credentials
 from kuma.envoy import api
 from kuma.mesh import destinations, view
 from kuma.plan import proxy
-from kuma.policy_engine import collectors, matcher, modifications, policy, routing, rules, surroundings
+from kuma.policy_engine import collectors, modifications, policy, routing
+from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 
 TOLD_TAGS = ("FaultInjection", "RateLimit", "MeshFaultInjection")

@@ -12,7 +12,9 @@ from kuma.compiler import admin, compile
 from kuma.envoy import api
 from kuma.mesh import view
 from kuma.plan import proxy
-from kuma.policy_engine import matcher, modifications, policy, rules, surroundings
+from kuma.policy_engine import modifications, policy
+from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh
 

@@ -8,7 +8,8 @@ from collections.abc import Hashable
 
 from kuma.compiler import destinations, matched
 from kuma.plan import nodes
-from kuma.policy_engine import routing, rules
+from kuma.policy_engine import routing
+from kuma.policy_engine.merging import rules
 
 LARGEST_TABLE = 4096
 """Outbounds whose routes are kept: those of outbounds that are gone must not stay for ever."""

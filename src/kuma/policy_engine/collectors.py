@@ -14,7 +14,7 @@ from typing import Any
 from kuma.base import sockets
 from kuma.envoy import clusters, http
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import otel
+from kuma.policy_engine.writing import otel
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshopentelemetrybackend as model
 

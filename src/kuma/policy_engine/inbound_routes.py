@@ -11,7 +11,8 @@ from typing import Any
 
 from kuma.envoy import api
 from kuma.plan import nodes
-from kuma.policy_engine import clients, merge, rules
+from kuma.policy_engine import clients
+from kuma.policy_engine.merging import merge, rules
 from kuma.resources import targetref
 
 _FILTER = "envoy.filters.network.set_filter_state"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kuma.discovery import resources as xds
 from kuma.envoy import api, constraints, http, merge, names, written
 from kuma.plan import nodes
-from kuma.policy_engine import envoy_yaml, json_patch
+from kuma.policy_engine.writing import envoy_yaml, json_patch
 from kuma.resources import resource as res
 from kuma.resources import selectors
 

@@ -17,7 +17,9 @@ from kuma.base import kri
 from kuma.envoy import api
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import collectors as telemetry
-from kuma.policy_engine import matcher, modifications, rules, surroundings
+from kuma.policy_engine import modifications
+from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.merging import rules
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 

@@ -12,7 +12,9 @@ from typing import Any
 from kuma.base import kri, labels
 from kuma.envoy import api, http
 from kuma.plan import nodes
-from kuma.policy_engine import backends, policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
+from kuma.policy_engine.writing import backends
 from kuma.resources import resource as res
 
 Found = Sequence[nodes.ClusterFacts | None]

@@ -17,8 +17,9 @@ from kuma.resources import kind as kinds
 from kuma.resources import meta as metas
 from kuma.resources import resource as res
 from kuma.security import access, users
-from kuma.services import labelling, queries
-from kuma.services import role as roles
+from kuma.services import queries
+from kuma.services.rules import labelling
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 
 AnyKind = kinds.Kind[Any]

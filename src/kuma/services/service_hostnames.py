@@ -12,7 +12,7 @@ from kuma.base import gotemplate, labels
 from kuma.resources import resource as res
 from kuma.resources.kinds import hostnamegenerator, labelselector
 from kuma.resources.rules import hostnamegenerator as rules
-from kuma.services import role as roles
+from kuma.services.rules import role as roles
 
 AnyResource = res.Resource[Any]
 Generator = res.Resource[hostnamegenerator.HostnameGenerator]

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kuma.services import role as roles
+from kuma.services.rules import role as roles
 from tests.conformance import outcome
 from tests.kit import api as kit
 

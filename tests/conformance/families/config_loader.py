@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from kuma.apps.control_plane import settings, settings_fields
+from kuma.apps.control_plane.settings import fields as settings_fields
+from kuma.apps.control_plane.settings import tree as settings
 from kuma.apps.dataplane import settings as agent
 from kuma.base import durations
 from tests.conformance import outcome

@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from kuma.apps.dataplane import bootstrap as agent
-from kuma.apps.dataplane import envoy, settings
+from kuma.apps.dataplane import settings
+from kuma.apps.dataplane.joining import bootstrap as agent
 from kuma.apps.dataplane.otel import environment
+from kuma.apps.dataplane.supervised import envoy
 from kuma.compiler import compile
 from kuma.envoy import bootstrap, bootstrap_request
 from kuma.legacy_policies import discovery as legacy
@@ -29,10 +30,11 @@ from kuma.mesh import view
 from kuma.plan import proxy
 from kuma.policies import discovery as policies
 from kuma.resources import resource as res
-from kuma.servers.rest import json_diff
-from kuma.services import default_hostnames, inspection
-from kuma.services import role as roles
+from kuma.servers.rest.inspecting import json_diff
+from kuma.services.defaults import hostnames as default_hostnames
 from kuma.services.destinations import drafting, loop, propagation
+from kuma.services.proxies import inspection
+from kuma.services.rules import role as roles
 from tests.conformance import outcome
 from tests.conformance.families import bootstrap as comparing
 from tests.kit import api as kit

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from kuma.plan import proxy
-from kuma.policy_engine import matching
-from kuma.policy_engine import rules as engine
+from kuma.policy_engine.matching import matching
+from kuma.policy_engine.merging import rules as engine
 from kuma.resources import codec
 from tests.conformance import kinds, outcome
 from tests.conformance.families import rules

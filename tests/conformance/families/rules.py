@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from kuma.policy_engine import index, matching, precedence, rules
+from kuma.policy_engine.matching import index, matching, precedence
+from kuma.policy_engine.merging import rules
 from kuma.resources import codec, printer, targetref
 from kuma.resources import resource as res
 from tests.conformance import go_yaml, kinds, outcome

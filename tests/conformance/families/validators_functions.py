@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from kuma.policy_engine import json_patch
+from kuma.policy_engine.writing import json_patch
 from kuma.resources import documents, meta, reader, targetref
 from kuma.resources import kind as declarations
 from kuma.resources import resource as res

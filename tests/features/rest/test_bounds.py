@@ -5,7 +5,8 @@ from typing import Any
 
 import structlog
 
-from kuma.servers.rest import app, intake
+from kuma.servers.rest import app
+from kuma.servers.rest.messages import intake
 from tests.kit import api as kit
 
 SCOPE = {

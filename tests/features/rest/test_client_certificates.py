@@ -12,7 +12,8 @@ from pathlib import Path
 import h2.events
 import pytest
 
-from kuma.apps.control_plane import settings_servers, tls_contexts
+from kuma.apps.control_plane import tls_contexts
+from kuma.apps.control_plane.settings import servers as settings_servers
 from kuma.base import errors
 from kuma.servers.rest import app
 from kuma.transport import limits, server

@@ -3,7 +3,8 @@
 import pytest
 
 from kuma.base import errors
-from kuma.servers.rest import app, cors
+from kuma.servers.rest import app
+from kuma.servers.rest.messages import cors
 from tests.kit import api as kit
 
 PAGE = "https://dash.example.com"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kuma.services import role as roles
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 
 NAME_RULE = (

@@ -6,7 +6,7 @@ import pytest
 
 from kuma.base import durations
 from kuma.servers.rest import app
-from kuma.services import signing_keys
+from kuma.services.trust import signing_keys
 from tests.kit import api as kit
 
 HOUR = durations.HOUR

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kuma.servers.rest import intake
+from kuma.servers.rest.messages import intake
 from kuma.transport import limits, plain
 from tests.kit import api as kit
 

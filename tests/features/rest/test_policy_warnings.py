@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kuma.services import insight_loop
-from kuma.services import role as roles
+from kuma.services.insights import insight_loop
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 
 TIMEOUT = "/meshes/shop/meshtimeouts/t"

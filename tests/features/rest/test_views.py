@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kuma.services import insight_loop
-from kuma.services import role as roles
+from kuma.services.insights import insight_loop
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 from tests.kit import json_patches
 

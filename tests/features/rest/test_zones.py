@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from kuma.resources.kinds import hostnamegenerator
-from kuma.services import defaults
-from kuma.services import role as roles
+from kuma.services.defaults import starting as defaults
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 
 OPEN = {"id": "1", "connectTime": "2026-01-02T03:04:05Z", "status": {"total": {"responsesSent": "4"}}}

@@ -13,7 +13,8 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 from kuma.servers import xds
 from kuma.servers.xds import deps, hds
-from kuma.services import metrics, service_health
+from kuma.services import metrics
+from kuma.services.proxies import service_health
 from kuma.transport import stream
 from tests.kit import control_plane as kit
 from tests.protocol.xds import calls

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import envoy
+from kuma.apps.dataplane.supervised import envoy
 from kuma.envoy import bootstrap
 from kuma.envoy import bootstrap_request as requests
 from kuma.security import certificates

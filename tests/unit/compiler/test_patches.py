@@ -7,7 +7,7 @@ from kuma.plan import proxy
 from kuma.policies.meshproxypatch import translate
 from kuma.policy_engine import modifications
 from kuma.resources import codec
-from kuma.services import inspection
+from kuma.services.proxies import inspection
 from tests.kit import worlds
 
 ON, DO = modifications.Target, modifications.Operation

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from kuma.apps.control_plane import kinds, settings_mesh
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane import kinds
+from kuma.apps.control_plane.settings import mesh as settings_mesh
+from kuma.apps.control_plane.settings import tree as configuration
 
 
 def test_all_kinds_are_there_unless_told_otherwise() -> None:

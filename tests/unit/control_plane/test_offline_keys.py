@@ -6,12 +6,13 @@ from pathlib import Path
 import jwt
 import pytest
 
-from kuma.apps.control_plane import security, settings
+from kuma.apps.control_plane import security
+from kuma.apps.control_plane.settings import tree as settings
 from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 from kuma.security import keys
-from kuma.services import signing_keys, tokens
+from kuma.services.trust import signing_keys, tokens
 from kuma.store import memory
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.control_plane import opening, settings_store
+from kuma.apps.control_plane import opening
+from kuma.apps.control_plane.settings import store as settings_store
 from kuma.base import errors
 from kuma.resources import catalog
 from kuma.store import memory, sqlite

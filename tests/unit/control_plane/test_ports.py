@@ -9,7 +9,8 @@ from typing import Any
 import prometheus_client
 import pytest
 
-from kuma.apps.control_plane import ports, settings
+from kuma.apps.control_plane import ports
+from kuma.apps.control_plane.settings import tree as settings
 from kuma.services import metrics
 from tests.kit import network
 from tests.kit import port as kit

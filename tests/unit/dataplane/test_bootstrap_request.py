@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import bootstrap
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.envoy import EnvoyVersion
+from kuma.apps.dataplane.joining import bootstrap
 from kuma.apps.dataplane.otel import environment
+from kuma.apps.dataplane.supervised.envoy import EnvoyVersion
 from kuma.envoy import bootstrap_request as contract
 
 AROUND: dict[str, Any] = {

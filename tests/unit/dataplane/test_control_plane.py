@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import control_plane, trust
+from kuma.apps.dataplane import control_plane
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import trust
 from kuma.apps.dataplane.metrics.scraping import Target
 from kuma.base import durations
 from tests.unit.dataplane.servers import answering, http
@@ -170,7 +171,9 @@ async def test_waiting_is_said_again_now_and_then(
     async with answering(http(500), http(500), http(200, ENVELOPE, "application/json")) as server:
         plane = client(server.port)
         await plane.until_answered(lambda: plane.ask_bootstrap({}))
-    assert said.messages == ["nothing from the control plane yet, trying until there is: unexpected status code: 500"] * 2
+    assert (
+        said.messages == ["nothing from the control plane yet, trying until there is: unexpected status code: 500"] * 2
+    )
 
 
 @pytest.mark.parametrize("answer", [http(401), b""])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import credentials
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import credentials
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJNZXNoIjoiZGVmYXVsdCJ9.c2ln"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import definition, enrolment, host, redirection
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import definition, enrolment, host, redirection
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import envoy
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.supervised import envoy
 
 
 def executable(path: Path, text: str) -> Path:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from kuma.apps.dataplane import envoy_log
+from kuma.apps.dataplane.supervised import envoy_log
 
 REFUSED = (
     b"[2026-11-21 12:04:14.815][1][warning][config] [./source/grpc_stream.h:189] StreamAggregatedResources gRPC config "

@@ -11,7 +11,7 @@ import grpc
 import hpack
 import pytest
 
-from kuma.apps.dataplane import grpc_call
+from kuma.apps.dataplane.wire import grpc_call
 
 METHOD = "/kuma.Test/Call"
 Serve = Callable[[bytes, grpc.aio.ServicerContext[bytes, bytes]], Coroutine[Any, Any, bytes]]

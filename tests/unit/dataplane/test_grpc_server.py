@@ -10,8 +10,8 @@ import grpc
 import hpack
 import pytest
 
-from kuma.apps.dataplane import frames, grpc_call, grpc_server
-from kuma.apps.dataplane.frames import Kind
+from kuma.apps.dataplane.wire import frames, grpc_call, grpc_server
+from kuma.apps.dataplane.wire.frames import Kind
 
 METHOD = "/kuma.Test/Call"
 MORE = frames.LARGEST

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import http_client
+from kuma.apps.dataplane.wire import http_client
 from tests.unit.dataplane.servers import answering, http
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import host, outbound_ports, preparation
+from kuma.apps.dataplane import preparation
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.definition import Definition
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import host, outbound_ports
+from kuma.apps.dataplane.joining.definition import Definition
 from tests.kit import network
 
 

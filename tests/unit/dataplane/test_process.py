@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import process, supervision
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.supervised import process, supervision
 
 
 async def start(script: str, **options: bool) -> process.Child:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import http_client, readiness
-from kuma.apps.dataplane.envoy import Admin
+from kuma.apps.dataplane import readiness
+from kuma.apps.dataplane.supervised.envoy import Admin
+from kuma.apps.dataplane.wire import http_client
 from tests.unit.dataplane.servers import http
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import control_plane, trust
+from kuma.apps.dataplane import control_plane
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import trust
 from kuma.base import durations
 from kuma.security import certificates
 from tests.unit.dataplane.servers import http

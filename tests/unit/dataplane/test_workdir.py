@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.dataplane import workdir
+from kuma.apps.dataplane.joining import workdir
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from kuma.compiler import render
 from kuma.envoy import api, constraints
 from kuma.plan import nodes
 from kuma.policies.meshhealthcheck import model, translate
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from tests.kit import policies, translated
 

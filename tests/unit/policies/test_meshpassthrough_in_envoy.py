@@ -11,7 +11,8 @@ from kuma.compiler import render, transparent
 from kuma.envoy import names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshpassthrough import chains, model, translate
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from tests.kit import worlds
 

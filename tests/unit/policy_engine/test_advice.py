@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from kuma.policy_engine import advice, scene, surroundings
+from kuma.policy_engine.advice import advice, scene
+from kuma.policy_engine.matching import surroundings
 from kuma.resources import codec
 from kuma.resources import resource as res
 from tests.kit import api as kit

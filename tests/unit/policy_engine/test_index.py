@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kuma.policy_engine import index, matching, places, rules, selection, surroundings
+from kuma.policy_engine.matching import index, matching, places, selection, surroundings
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from tests.kit import policies
 

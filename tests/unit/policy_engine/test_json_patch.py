@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from kuma.policy_engine import json_patch
+from kuma.policy_engine.writing import json_patch
 
 POINTERS = st.lists(st.sampled_from(["a", "b", "0", "1", "-1", "-", "7", ""]), max_size=3).map(
     lambda tokens: "".join(f"/{each}" for each in tokens)

@@ -6,7 +6,8 @@ import pytest
 
 from kuma.base import kri
 from kuma.policies.meshtimeout import model
-from kuma.policy_engine import matcher, rules, surroundings
+from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.merging import rules
 from tests.kit import policies
 
 WEB = {"kuma.io/service": "web"}

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kuma.base import kri
-from kuma.policy_engine import matches_hash, matching, rules
+from kuma.policy_engine.matching import matching
+from kuma.policy_engine.merging import matches_hash, rules
 from tests.kit import policies
 
 WEB = {"kuma.io/service": "web"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kuma.policy_engine import matches_hash, merge
+from kuma.policy_engine.merging import matches_hash, merge
 from kuma.resources import printer
 from kuma.resources import resource as res
 from tests.kit import policies

@@ -9,7 +9,8 @@ from kuma.compiler import inbounds
 from kuma.envoy import api, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrafficpermission import translate
-from kuma.policy_engine import matcher, policy, surroundings
+from kuma.policy_engine import policy
+from kuma.policy_engine.matching import matcher, surroundings
 from tests.kit import worlds
 
 KEYS = ("kuma.io/service", "version", "team")

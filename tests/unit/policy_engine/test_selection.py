@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kuma.policy_engine import matching, places, selection, surroundings
+from kuma.policy_engine.matching import matching, places, selection, surroundings
 from tests.kit import policies
 
 WEB = {"kuma.io/service": "web", "version": "v1"}

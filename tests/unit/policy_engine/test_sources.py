@@ -8,7 +8,7 @@ import pytest
 
 from kuma.legacy_policies.proxytemplate import model as proxytemplate
 from kuma.legacy_policies.trafficpermission import model as trafficpermission
-from kuma.policy_engine import sources
+from kuma.policy_engine.matching import sources
 from kuma.resources import codec
 from kuma.resources import resource as res
 from tests.kit import policies

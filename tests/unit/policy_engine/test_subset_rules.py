@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuma.policy_engine import merge, rules, subset_rules
+from kuma.policy_engine.merging import merge, rules, subset_rules
 from kuma.resources import resource as res
 from kuma.resources import targetref
 

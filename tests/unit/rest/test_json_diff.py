@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kuma.servers.rest import json_diff
+from kuma.servers.rest.inspecting import json_diff
 from tests.kit import json_patches
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kuma.servers.rest import routing
+from kuma.servers.rest.messages import routing
 
 
 @pytest.fixture

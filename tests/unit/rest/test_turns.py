@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from kuma.servers.rest import turns
+from kuma.servers.rest.messages import turns
 
 
 async def test_one_piece_is_done_a_round_whoever_does_it() -> None:

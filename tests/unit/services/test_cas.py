@@ -16,7 +16,7 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import mesh as meshes
 from kuma.resources.kinds import secret
 from kuma.security import authorities, certificates, keys
-from kuma.services import cas
+from kuma.services.trust import cas
 from kuma.store import memory
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -10,7 +10,8 @@ from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
 from kuma.resources.kinds import dataplaneinsight as insights
-from kuma.services import cleanup, metrics
+from kuma.services import metrics
+from kuma.services.proxies import cleanup
 from kuma.store import memory
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

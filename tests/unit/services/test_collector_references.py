@@ -11,7 +11,7 @@ from kuma.policies import discovery as policies
 from kuma.resources import builtin, codec, conditions
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
-from kuma.services import collector_references
+from kuma.services.policies import collector_references
 from kuma.store import memory
 from tests.kit import telemetry
 

@@ -9,7 +9,8 @@ import pytest
 from kuma.discovery import resources as xds
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as kind
-from kuma.services import dataplane_insights, nodes
+from kuma.services.insights import dataplane_insights
+from kuma.services.proxies import nodes
 from kuma.store import protocol
 from tests.kit import control_plane as kit
 

@@ -6,8 +6,8 @@ import pytest
 
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh, secret
-from kuma.services import defaults
-from kuma.services import role as roles
+from kuma.services.defaults import starting as defaults
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 from tests.kit import api as kit
 

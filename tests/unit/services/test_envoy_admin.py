@@ -15,7 +15,8 @@ from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import secret, zoneingress
 from kuma.security import authorities, certificates, keys
-from kuma.services import admin_certificates, envoy_admin
+from kuma.services.proxies import envoy_admin
+from kuma.services.trust import admin_certificates
 from kuma.store import memory
 from tests.unit.security import handshakes
 

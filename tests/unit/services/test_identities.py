@@ -16,7 +16,7 @@ from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
 from kuma.resources.kinds import meshidentity, meshtrust, secret
 from kuma.security import authorities, keys
-from kuma.services import cas, identities, identity_cas
+from kuma.services.trust import cas, identities, identity_cas
 from kuma.store import memory
 from tests.unit.security import handshakes
 

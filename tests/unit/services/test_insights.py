@@ -11,7 +11,8 @@ import pytest
 from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, dataplaneinsight, externalservice, mesh, meshinsight, serviceinsight
-from kuma.services import insight_loop, metrics, overviews, service_insights
+from kuma.services import metrics
+from kuma.services.insights import insight_loop, overviews, service_insights
 from tests.kit import api as kit
 
 NOW = kit.now()

@@ -10,7 +10,7 @@ from kuma.mesh import view
 from kuma.resources import conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight
-from kuma.services import inspection
+from kuma.services.proxies import inspection
 from kuma.store import memory
 from tests.kit import worlds
 

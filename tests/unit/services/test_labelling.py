@@ -3,8 +3,8 @@
 import pytest
 
 from kuma.resources import codec
-from kuma.services import labelling
-from kuma.services import role as roles
+from kuma.services.rules import labelling
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 
 CATALOG = kit.known_kinds()

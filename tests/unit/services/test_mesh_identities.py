@@ -13,7 +13,7 @@ from kuma.resources import codec, conditions
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh, meshidentity, meshtrust, secret
 from kuma.security import authorities, keys
-from kuma.services import identity_cas, mesh_identities
+from kuma.services.trust import identity_cas, mesh_identities
 from kuma.store import memory
 
 INTERVAL = timedelta(seconds=5)

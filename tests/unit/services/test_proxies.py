@@ -8,7 +8,8 @@ import structlog
 
 from kuma.base import errors
 from kuma.resources import resource as res
-from kuma.services import nodes, signing_keys, tokens
+from kuma.services.proxies import nodes
+from kuma.services.trust import signing_keys, tokens
 from kuma.store import memory
 from tests.kit import control_plane as kit
 

@@ -18,7 +18,9 @@ from kuma.resources import catalog as catalogs
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh, meshidentity, meshtrust, serviceinsight
-from kuma.services import admin_certificates, cas, feeds, identities, mesh_identities, metrics, publisher
+from kuma.services import metrics
+from kuma.services.proxies import feeds, publisher
+from kuma.services.trust import admin_certificates, cas, identities, mesh_identities
 from kuma.store import memory, protocol
 
 _KINDS = (mesh.KIND, dataplane.KIND, meshidentity.KIND, meshtrust.KIND, serviceinsight.KIND)

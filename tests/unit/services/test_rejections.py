@@ -3,7 +3,7 @@
 import pytest
 
 from kuma.resources import resource as res
-from kuma.services import rejections
+from kuma.services.proxies import rejections
 
 NAMES = ["api", "api-2", "inbound:127.0.0.1:80", "inbound:127.0.0.1:8080", "kuma:envoy:admin", "a"]
 

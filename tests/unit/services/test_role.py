@@ -2,7 +2,7 @@
 
 import pytest
 
-from kuma.services import role as roles
+from kuma.services.rules import role as roles
 from tests.kit import api as kit
 
 CATALOG = kit.known_kinds()

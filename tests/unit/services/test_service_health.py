@@ -7,7 +7,9 @@ from kuma.compiler import health
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane
-from kuma.services import dataplane_rules, proxy_versions, service_health
+from kuma.services.insights import proxy_versions
+from kuma.services.proxies import service_health
+from kuma.services.rules import dataplane_rules
 from tests.kit import control_plane as kit
 
 

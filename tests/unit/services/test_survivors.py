@@ -5,7 +5,7 @@ from typing import Any
 
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as insights
-from kuma.services import survivors
+from kuma.services.insights import survivors
 from kuma.store import memory, protocol
 
 

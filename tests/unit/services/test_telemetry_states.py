@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kuma.resources.kinds import dataplaneinsight as insights
-from kuma.services import telemetry_states
+from kuma.services.insights import telemetry_states
 
 
 def of(mode: str = "Optional", **signals: Any) -> insights.Backend:

@@ -12,7 +12,7 @@ from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
 from kuma.resources.kinds import secret
 from kuma.security import keys, users
-from kuma.services import signing_keys, tokens
+from kuma.services.trust import signing_keys, tokens
 from kuma.store import memory
 
 HOUR = durations.HOUR

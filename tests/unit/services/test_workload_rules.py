@@ -9,7 +9,8 @@ import pytest
 from kuma.base import durations, errors
 from kuma.resources import conditions
 from kuma.resources import resource as res
-from kuma.services import signing_keys, tokens, workload_rules
+from kuma.services.rules import workload_rules
+from kuma.services.trust import signing_keys, tokens
 from kuma.store import memory
 from tests.kit import worlds
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.control_plane import settings, settings_fields
+from kuma.apps.control_plane.settings import fields as settings_fields
+from kuma.apps.control_plane.settings import tree as settings
 from kuma.base import durations, errors
 
 HOME = {"HOME": "/home/mesh"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.control_plane import settings
+from kuma.apps.control_plane.settings import tree as settings
 
 
 def unknown(folder: Path, text: str) -> list[str]:

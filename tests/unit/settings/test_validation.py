@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kuma.apps.control_plane import settings
+from kuma.apps.control_plane.settings import tree as settings
 from kuma.base import errors
 
 RULES = [

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.resources import catalog as catalogs
 from kuma.security import tokens
 from kuma.services import metrics
-from kuma.services import role as roles
 from kuma.services.destinations import drafting, legacy_vips, loop, picture, propagation
+from kuma.services.rules import role as roles
 from kuma.store import protocol as stores
 
 

@@ -1,6 +1,6 @@
 """Which kinds this build knows, and which of them the configuration leaves in."""
 
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.legacy_policies import discovery as legacy_policies
 from kuma.policies import discovery as policies
 from kuma.resources import builtin, catalog

@@ -11,8 +11,9 @@ import click
 import structlog
 
 import kuma
-from kuma.apps.control_plane import log_file, logging, settings_store
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane import log_file, logging
+from kuma.apps.control_plane.settings import store as settings_store
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}

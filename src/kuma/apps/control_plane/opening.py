@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kuma.apps.control_plane import settings_store
+from kuma.apps.control_plane.settings import store as settings_store
 from kuma.base import errors
 from kuma.resources import catalog as catalogs
 from kuma.services import leader

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
 from kuma.transport import limits, plain, server, stream
 

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from kuma.apps.control_plane import measured_app, ports, security, tls_contexts
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
 from kuma.compiler import compile, health
 from kuma.envoy import bootstrap
@@ -26,21 +26,11 @@ from kuma.servers.agents import app as agents_app
 from kuma.servers.agents import bootstrap as agents_bootstrap
 from kuma.servers.agents import deps as agents_deps
 from kuma.servers.xds import deps as xds_deps
-from kuma.services import (
-    cleanup,
-    dataplane_insights,
-    identities,
-    inspection,
-    leader,
-    mesh_identities,
-    metrics,
-    policy_advice,
-    proxies,
-    publisher,
-    resources,
-    service_health,
-    survivors,
-)
+from kuma.services import leader, metrics, resources
+from kuma.services.insights import dataplane_insights, survivors
+from kuma.services.policies import advice as policy_advice
+from kuma.services.proxies import cleanup, inspection, proxies, publisher, service_health
+from kuma.services.trust import identities, mesh_identities
 from kuma.store import protocol as stores
 
 _LOG = structlog.get_logger("control-plane")

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from kuma.apps.control_plane import settings as configuration
-from kuma.apps.control_plane import settings_mesh, settings_servers
+from kuma.apps.control_plane.settings import mesh as settings_mesh
+from kuma.apps.control_plane.settings import servers as settings_servers
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
 from kuma.security import access, keys
 from kuma.security import tokens as claims
-from kuma.services import admin_certificates, envoy_admin, signing_keys, tokens, workload_rules
+from kuma.services.proxies import envoy_admin
+from kuma.services.rules import workload_rules
+from kuma.services.trust import admin_certificates, signing_keys, tokens
 from kuma.store import protocol as stores
 
 

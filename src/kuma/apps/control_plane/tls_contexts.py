@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from kuma.apps.control_plane import settings_servers
+from kuma.apps.control_plane.settings import servers as settings_servers
 from kuma.base import errors
 from kuma.security import server_certificate
 

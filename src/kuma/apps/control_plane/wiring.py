@@ -28,7 +28,7 @@ from kuma.apps.control_plane import (
     security,
     tls_contexts,
 )
-from kuma.apps.control_plane import settings as configuration
+from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
 from kuma.policies import discovery as policies
 from kuma.resources import resource as res
@@ -36,22 +36,14 @@ from kuma.resources.kinds import config as configs
 from kuma.servers.diagnostics import app as diagnostics_app
 from kuma.servers.rest import app as rest_app
 from kuma.servers.rest import control_plane as rest_control_plane
-from kuma.services import (
-    collector_references,
-    dataplane_rules,
-    defaults,
-    insight_loop,
-    leader,
-    measured_store,
-    mesh_rules,
-    metrics,
-    policy_advice,
-    policy_matches,
-    rate_limit_rules,
-    resources,
-    zone_rules,
-)
-from kuma.services import role as roles
+from kuma.services import leader, measured_store, metrics, resources
+from kuma.services.defaults import starting as defaults
+from kuma.services.insights import insight_loop
+from kuma.services.policies import advice as policy_advice
+from kuma.services.policies import collector_references
+from kuma.services.policies import matches as policy_matches
+from kuma.services.rules import dataplane_rules, mesh_rules, rate_limit_rules, zone_rules
+from kuma.services.rules import role as roles
 from kuma.store import protocol as stores
 
 CLUSTER_ID = res.Key(configs.KIND.name, "", "kuma-cluster-id")

@@ -14,17 +14,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kuma.apps.dataplane import bootstrap, credentials, dynconf, envoy, log
+from kuma.apps.dataplane import dynconf, log
 from kuma.apps.dataplane.access_log import AccessLogStreamer
 from kuma.apps.dataplane.control_plane import STILL_WAITING, Bootstrap, TokenMissing, Unreachable
-from kuma.apps.dataplane.envoy_log import QUIET_COMPONENTS, EnvoyLog
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import bootstrap, credentials
 from kuma.apps.dataplane.metrics import meters as metering
 from kuma.apps.dataplane.otel import receiver as telemetry
 from kuma.apps.dataplane.preparation import Prepared
-from kuma.apps.dataplane.process import Child, start_child
 from kuma.apps.dataplane.readiness import Reporter
-from kuma.apps.dataplane.supervision import EnvoyKeeper
+from kuma.apps.dataplane.supervised import envoy
+from kuma.apps.dataplane.supervised.envoy_log import QUIET_COMPONENTS, EnvoyLog
+from kuma.apps.dataplane.supervised.process import Child, start_child
+from kuma.apps.dataplane.supervised.supervision import EnvoyKeeper
 from kuma.base import durations, sockets
 
 if TYPE_CHECKING:

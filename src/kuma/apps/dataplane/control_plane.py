@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from kuma.apps.dataplane import http_client, log
+from kuma.apps.dataplane import log
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining.trust import Trust
 from kuma.apps.dataplane.metrics.scraping import Target
-from kuma.apps.dataplane.trust import Trust
+from kuma.apps.dataplane.wire import http_client
 from kuma.base import durations
 
 TOKEN_LIFETIME = "87600h"

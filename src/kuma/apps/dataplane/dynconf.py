@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kuma.apps.dataplane import http_client, log
+from kuma.apps.dataplane import log
+from kuma.apps.dataplane.wire import http_client
 
 _ANSWER_SECONDS = 5.0
 

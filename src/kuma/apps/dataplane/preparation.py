@@ -12,25 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kuma.apps.dataplane import (
-    bootstrap,
-    credentials,
-    definition,
-    enrolment,
-    envoy,
-    host,
-    log,
-    outbound_ports,
-    readiness,
-    redirection,
-    trust,
-    workdir,
-)
+from kuma.apps.dataplane import log, readiness
 from kuma.apps.dataplane import settings as conf
 from kuma.apps.dataplane.control_plane import ControlPlane
 from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import (
+    bootstrap,
+    credentials,
+    definition,
+    enrolment,
+    host,
+    outbound_ports,
+    redirection,
+    trust,
+    workdir,
+)
 from kuma.apps.dataplane.otel import environment
+from kuma.apps.dataplane.supervised import envoy
 
 _API_PORT = 5681
 _log = log.logger("run")

@@ -6,8 +6,8 @@ The agent says no while it leaves; otherwise Envoy's own answer counts, fetched 
 import asyncio
 import socket
 
-from kuma.apps.dataplane import http_server
-from kuma.apps.dataplane.envoy import Admin
+from kuma.apps.dataplane.supervised.envoy import Admin
+from kuma.apps.dataplane.wire import http_server
 
 _HEADERS = {"content-type": "text/plain", "cache-control": "no-cache, max-age=0", "x-powered-by": "kuma-dp"}
 

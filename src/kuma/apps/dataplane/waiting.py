@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
-from kuma.apps.dataplane import host, http_client
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import host
+from kuma.apps.dataplane.wire import http_client
 
 
 async def wait_until_ready(

@@ -1,7 +1,7 @@
 """What a user writes in a CircuitBreaker. Light: the command line imports it."""
 
 from kuma.legacy_policies.circuitbreaker import validate
-from kuma.policy_engine import connections
+from kuma.policy_engine.writing import connections
 from kuma.resources import kind as kinds
 from kuma.resources import values
 

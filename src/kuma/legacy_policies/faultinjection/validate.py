@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuma.base import labels
 from kuma.base.errors import Violation
-from kuma.policy_engine import connections
+from kuma.policy_engine.writing import connections
 from kuma.resources import resource as res
 from kuma.resources import selectors
 from kuma.resources.rules import numbers

@@ -3,7 +3,7 @@
 import msgspec
 
 from kuma.legacy_policies.meshgatewayroute import validate
-from kuma.policy_engine import http_methods
+from kuma.policy_engine.writing import http_methods
 from kuma.resources import kind as kinds
 from kuma.resources import selectors, values
 

@@ -11,7 +11,10 @@ from typing import Any
 from kuma.envoy import api
 from kuma.legacy_policies.proxytemplate import model
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import envoy_yaml, modifications, policy, rules, sources
+from kuma.policy_engine import modifications, policy
+from kuma.policy_engine.matching import sources
+from kuma.policy_engine.merging import rules
+from kuma.policy_engine.writing import envoy_yaml
 from kuma.resources import resource as res
 
 ORDER = 10000

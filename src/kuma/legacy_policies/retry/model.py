@@ -1,7 +1,7 @@
 """What a user writes in a Retry. Light: the command line imports it."""
 
 from kuma.legacy_policies.retry import validate
-from kuma.policy_engine import connections, http_methods
+from kuma.policy_engine.writing import connections, http_methods
 from kuma.resources import kind as kinds
 from kuma.resources import values
 

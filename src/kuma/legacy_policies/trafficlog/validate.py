@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kuma.base.errors import Violation
-from kuma.policy_engine import connections
+from kuma.policy_engine.writing import connections
 from kuma.resources import resource as res
 
 if TYPE_CHECKING:

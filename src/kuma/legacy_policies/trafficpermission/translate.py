@@ -9,7 +9,9 @@ from typing import Any
 from kuma.envoy import api, names, rbac
 from kuma.legacy_policies.trafficpermission import model
 from kuma.plan import nodes, proxy
-from kuma.policy_engine import policy, rules, sources
+from kuma.policy_engine import policy
+from kuma.policy_engine.matching import sources
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 
 ORDER = 50

@@ -3,7 +3,7 @@
 import msgspec
 
 from kuma.legacy_policies.trafficroute import validate
-from kuma.policy_engine import connections
+from kuma.policy_engine.writing import connections
 from kuma.resources import kind as kinds
 from kuma.resources import values
 

@@ -13,7 +13,8 @@ from kuma.base import kri, sockets
 from kuma.envoy import api, names, tls
 from kuma.plan import nodes, proxy
 from kuma.policies.meshaccesslog import formats, model
-from kuma.policy_engine import collectors, policy, rules
+from kuma.policy_engine import collectors, policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 from kuma.resources import targetref
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kuma.base.errors import Violation
-from kuma.policy_engine import entries, otel, paths, urls
+from kuma.policy_engine.writing import entries, otel, paths, urls
 from kuma.resources import resource as res
 from kuma.resources import targetref
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshcircuitbreaker import model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import values
 
 ORDER = 1300

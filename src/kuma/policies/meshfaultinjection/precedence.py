@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kuma.policy_engine import rules
+from kuma.policy_engine.merging import rules
 from kuma.resources import targetref
 
 

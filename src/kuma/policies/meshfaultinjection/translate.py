@@ -14,7 +14,9 @@ from decimal import Decimal
 from kuma.envoy import api, http, percents
 from kuma.plan import nodes
 from kuma.policies.meshfaultinjection import model, precedence
-from kuma.policy_engine import bounds, clients, policy, rules
+from kuma.policy_engine import clients, policy
+from kuma.policy_engine.merging import rules
+from kuma.policy_engine.writing import bounds
 from kuma.resources import values
 
 ORDER = 800

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshhealthcheck import validate
-from kuma.policy_engine import headers as http_headers
+from kuma.policy_engine.writing import headers as http_headers
 from kuma.resources import kind as kinds
 from kuma.resources import targetref, values
 

@@ -10,7 +10,8 @@ from decimal import Decimal
 from kuma.envoy import api, http
 from kuma.plan import nodes, proxy
 from kuma.policies.meshhealthcheck import model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import values
 
 ORDER = 1200

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kuma.base.errors import Violation
-from kuma.policy_engine import bounds, entries, paths
+from kuma.policy_engine.writing import bounds, entries, paths
 from kuma.resources import resource as res
 from kuma.resources import targetref
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshhttproute import validate
-from kuma.policy_engine import backends, merge
-from kuma.policy_engine import headers as http_headers
+from kuma.policy_engine.merging import merge
+from kuma.policy_engine.writing import backends
+from kuma.policy_engine.writing import headers as http_headers
 from kuma.resources import kind as kinds
 from kuma.resources import targetref, values
 

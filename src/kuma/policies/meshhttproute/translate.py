@@ -14,7 +14,9 @@ from kuma.base import kri
 from kuma.envoy import api, http, percents
 from kuma.plan import nodes
 from kuma.policies.meshhttproute import model
-from kuma.policy_engine import backends, bounds, headers, matches_hash, routing, rules
+from kuma.policy_engine import routing
+from kuma.policy_engine.merging import matches_hash, rules
+from kuma.policy_engine.writing import backends, bounds, headers
 from kuma.resources import resource as res
 
 ORDER = 100

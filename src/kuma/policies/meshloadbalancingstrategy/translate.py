@@ -9,7 +9,8 @@ from collections.abc import Hashable, Iterable
 from kuma.envoy import api
 from kuma.plan import nodes, proxy
 from kuma.policies.meshloadbalancingstrategy import localities, model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 
 ORDER = 400
 

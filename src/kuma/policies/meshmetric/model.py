@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshmetric import validate
-from kuma.policy_engine import otel
+from kuma.policy_engine.writing import otel
 from kuma.resources import conditions, targetref, values
 from kuma.resources import kind as kinds
 

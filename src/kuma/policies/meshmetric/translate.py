@@ -9,7 +9,8 @@ from kuma.envoy import api, clusters, http, names, tls
 from kuma.envoy import sockets as addresses
 from kuma.plan import nodes, proxy
 from kuma.policies.meshmetric import document, model
-from kuma.policy_engine import collectors, policy, rules
+from kuma.policy_engine import collectors, policy
+from kuma.policy_engine.merging import rules
 
 ORDER = 1500
 DOCUMENT = "meshmetric"

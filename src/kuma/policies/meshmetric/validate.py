@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuma.base import regexes
 from kuma.base.errors import Violation
-from kuma.policy_engine import entries, otel
+from kuma.policy_engine.writing import entries, otel
 from kuma.resources import addresses, targetref
 from kuma.resources import resource as res
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from kuma.envoy import api, clusters, http, names, tls
 from kuma.plan import nodes
 from kuma.policies.meshpassthrough import chains, model
-from kuma.policy_engine import policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import rules
 
 ORDER = 500
 ORIGIN = "meshpassthrough"

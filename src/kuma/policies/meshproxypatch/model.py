@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshproxypatch import validate
-from kuma.policy_engine import json_patch
+from kuma.policy_engine.writing import json_patch
 from kuma.resources import kind as kinds
 from kuma.resources import targetref, values
 

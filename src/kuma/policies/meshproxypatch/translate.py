@@ -8,7 +8,8 @@ from typing import Any
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshproxypatch import model
-from kuma.policy_engine import modifications, policy, rules
+from kuma.policy_engine import modifications, policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import resource as res
 
 ORDER = 9999

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kuma.base import gotext
 from kuma.base.errors import Violation
-from kuma.policy_engine import entries, envoy_yaml, json_patch
+from kuma.policy_engine.writing import entries, envoy_yaml, json_patch
 from kuma.resources import resource as res
 from kuma.resources import targetref
 

@@ -8,8 +8,9 @@ have routes of their own. Connections are counted before anybody knows the clien
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshratelimit import model
-from kuma.policy_engine import headers as http_headers
-from kuma.policy_engine import inbound_routes, policy, rules
+from kuma.policy_engine import inbound_routes, policy
+from kuma.policy_engine.merging import rules
+from kuma.policy_engine.writing import headers as http_headers
 
 ORDER = 900
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from kuma.policies.meshtcproute import validate
-from kuma.policy_engine import backends
+from kuma.policy_engine.writing import backends
 from kuma.resources import kind as kinds
 from kuma.resources import targetref, values
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from kuma.plan import nodes
 from kuma.policies.meshtcproute import model
-from kuma.policy_engine import routing, rules
+from kuma.policy_engine import routing
+from kuma.policy_engine.merging import rules
 
 ORDER = 200
 

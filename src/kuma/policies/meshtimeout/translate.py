@@ -8,7 +8,8 @@ documentation, "MeshTimeout"; where a value goes, Envoy's API.
 from kuma.envoy import api
 from kuma.plan import nodes
 from kuma.policies.meshtimeout import model
-from kuma.policy_engine import inbound_routes, policy, rules
+from kuma.policy_engine import inbound_routes, policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import values
 
 ORDER = 1000

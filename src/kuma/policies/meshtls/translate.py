@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from kuma.envoy import api, tls
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtls import model
-from kuma.policy_engine import merge, policy, rules
+from kuma.policy_engine import policy
+from kuma.policy_engine.merging import merge, rules
 from kuma.resources import resource as res
 
 ORDER = 300

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kuma.base import gotext
 from kuma.base.errors import Violation
-from kuma.policy_engine import entries
+from kuma.policy_engine.writing import entries
 from kuma.resources import resource as res
 from kuma.resources import targetref, tls_versions
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from kuma.envoy import api, clusters, constraints, names
 from kuma.plan import nodes, proxy
 from kuma.policies.meshtrace import model
-from kuma.policy_engine import bounds, collectors, policy, rules, urls
+from kuma.policy_engine import collectors, policy
+from kuma.policy_engine.merging import rules
+from kuma.policy_engine.writing import bounds, urls
 from kuma.resources import resource as res
 
 ORDER = 700

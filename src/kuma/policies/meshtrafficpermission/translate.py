@@ -11,7 +11,8 @@ from kuma.base import labels
 from kuma.envoy import api, names, rbac
 from kuma.plan import nodes
 from kuma.policies.meshtrafficpermission import model
-from kuma.policy_engine import clients, policy, rules
+from kuma.policy_engine import clients, policy
+from kuma.policy_engine.merging import rules
 from kuma.resources import targetref
 
 ORDER = 1100

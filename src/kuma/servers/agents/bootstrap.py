@@ -19,7 +19,7 @@ from kuma.resources.kinds import mesh
 from kuma.security import certificates
 from kuma.servers.agents import deps as needs
 from kuma.servers.agents import facts
-from kuma.services import offered
+from kuma.services.proxies import offered
 
 TOKEN_MISSING = (
     "Dataplane Token is required. Generate token using 'kumactl generate dataplane-token > /path/file' "

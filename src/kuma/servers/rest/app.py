@@ -18,32 +18,24 @@ import structlog
 
 from kuma.base import errors
 from kuma.security import access, users
-from kuma.servers.rest import (
+from kuma.servers.rest import control_plane, insights, items, resources, token_endpoints
+from kuma.servers.rest.inspecting import (
     attachments,
-    calls,
-    control_plane,
-    cors,
     envoy_admin,
-    identity,
-    insights,
     inspection,
-    intake,
-    items,
-    openapi,
     policy_warnings,
     proxy_policies,
     relations,
-    replies,
-    resources,
-    routing,
     rule_places,
     rules,
-    token_endpoints,
-    turns,
 )
-from kuma.servers.rest import parameters as params
-from kuma.services import overviews, policy_advice, policy_matches
+from kuma.servers.rest.messages import calls, cors, identity, intake, replies, routing, turns
+from kuma.servers.rest.messages import parameters as params
+from kuma.servers.rest.openapi import document as openapi
 from kuma.services import resources as use_cases
+from kuma.services.insights import overviews
+from kuma.services.policies import advice as policy_advice
+from kuma.services.policies import matches as policy_matches
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

@@ -7,7 +7,8 @@ from typing import Any
 from kuma.base import errors, kri
 from kuma.resources import kind as kinds
 from kuma.security import access
-from kuma.servers.rest import calls, replies, resources
+from kuma.servers.rest import resources
+from kuma.servers.rest.messages import calls, replies
 from kuma.services import resources as use_cases
 
 READ = "Could not retrieve a resource"

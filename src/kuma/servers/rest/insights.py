@@ -12,8 +12,9 @@ from kuma.resources import kind as kinds
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshinsight, serviceinsight
 from kuma.security import users
-from kuma.servers.rest import calls, items, replies
-from kuma.servers.rest import parameters as params
+from kuma.servers.rest import items
+from kuma.servers.rest.messages import calls, replies
+from kuma.servers.rest.messages import parameters as params
 from kuma.services import queries, resources
 
 _PAGE = "Could not paginate resources"

@@ -10,7 +10,7 @@ from typing import Any
 
 from kuma.resources import codec
 from kuma.resources import resource as res
-from kuma.servers.rest import replies
+from kuma.servers.rest.messages import replies
 
 AnyResource = res.Resource[Any]
 

@@ -8,9 +8,12 @@ import structlog
 from kuma.base import errors
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.servers.rest import calls, items, kubernetes_form, replies, turns
-from kuma.servers.rest import parameters as params
-from kuma.services import overviews, policy_advice, queries, resources
+from kuma.servers.rest import items, kubernetes_form
+from kuma.servers.rest.messages import calls, replies, turns
+from kuma.servers.rest.messages import parameters as params
+from kuma.services import queries, resources
+from kuma.services.insights import overviews
+from kuma.services.policies import advice as policy_advice
 
 _log = structlog.get_logger("rest")
 

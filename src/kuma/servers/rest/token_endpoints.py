@@ -7,7 +7,7 @@ import msgspec
 
 from kuma.base import durations, errors
 from kuma.security import access
-from kuma.servers.rest import calls, replies
+from kuma.servers.rest.messages import calls, replies
 
 _TITLE = "Could not issue a token"
 _INVALID = "Invalid request"

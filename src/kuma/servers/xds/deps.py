@@ -11,7 +11,7 @@ from kuma.compiler import health
 from kuma.discovery import machine
 from kuma.discovery import resources as xds
 from kuma.resources import resource as res
-from kuma.services import nodes
+from kuma.services.proxies import nodes
 
 FIRST_REQUEST_SECONDS = 30.0
 """How long an open stream may be silent before it says who it is."""

@@ -11,7 +11,7 @@ from google.protobuf import message as protobuf
 
 from kuma.base import errors
 from kuma.servers.xds import deps as needs
-from kuma.services import nodes
+from kuma.services.proxies import nodes
 from kuma.transport import stream
 
 T = TypeVar("T")

@@ -15,7 +15,6 @@ import structlog
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import config, mesh
-from kuma.services import role as roles
 from kuma.services.destinations import (
     generation,
     hostnames,
@@ -27,6 +26,7 @@ from kuma.services.destinations import (
     virtual_addresses,
     workloads,
 )
+from kuma.services.rules import role as roles
 
 AnyResource = res.Resource[Any]
 Drafts = dict[res.Key, AnyResource | None]

@@ -20,8 +20,8 @@ from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import mesh
 from kuma.services import following
-from kuma.services import role as roles
 from kuma.services.destinations import drafting, picture, standing
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 
 AnyResource = res.Resource[Any]

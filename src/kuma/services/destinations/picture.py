@@ -14,9 +14,9 @@ from kuma.mesh import selectors, spiffe_ids
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane, mesh
-from kuma.services import role as roles
 from kuma.services import service_hostnames
 from kuma.services.destinations import generation, hostnames, legacy_vips, members, multizone
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 
 AnyResource = res.Resource[Any]

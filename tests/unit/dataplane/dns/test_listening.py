@@ -4,11 +4,11 @@ import socket
 
 import pytest
 
-from kuma.apps.dataplane import host
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.definition import Definition
 from kuma.apps.dataplane.dns import listening
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining import host
+from kuma.apps.dataplane.joining.definition import Definition
 from tests.kit.name_servers import bind_free
 
 PROXY_PORT = {"KUMA_DNS_PROXY_PORT": "5300"}

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import http_client
-from kuma.apps.dataplane.envoy import Admin
 from kuma.apps.dataplane.metrics.meters import Meters
 from kuma.apps.dataplane.metrics.scraping import Target
+from kuma.apps.dataplane.supervised.envoy import Admin
+from kuma.apps.dataplane.wire import http_client
 
 STATS = """# TYPE envoy_cluster_upstream_rq_total counter
 envoy_cluster_upstream_rq_total{envoy_cluster_name="web-0123456789abcdef"} 5

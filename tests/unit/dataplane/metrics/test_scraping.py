@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from kuma.apps.dataplane.envoy import Admin
 from kuma.apps.dataplane.metrics.config import Application, Metrics
 from kuma.apps.dataplane.metrics.scraping import DEFAULT_SECONDS, Scraper, Target, seconds_for
 from kuma.apps.dataplane.metrics.source import Source
+from kuma.apps.dataplane.supervised.envoy import Admin
 
 
 @pytest.mark.parametrize(

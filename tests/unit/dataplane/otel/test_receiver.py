@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kuma.apps.dataplane import grpc_call
 from kuma.apps.dataplane.metrics.export import Export
 from kuma.apps.dataplane.otel import delivery, receiver
 from kuma.apps.dataplane.otel import environment as env
+from kuma.apps.dataplane.wire import grpc_call
 from kuma.base import durations
 from tests.unit.dataplane.otel.collecting import Collector, collecting, log_request
 

@@ -13,7 +13,6 @@ from kuma.base import errors
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshservice, statuses
-from kuma.services import role as roles
 from kuma.services.destinations import (
     drafting,
     generation,
@@ -23,6 +22,7 @@ from kuma.services.destinations import (
     standing,
     virtual_addresses,
 )
+from kuma.services.rules import role as roles
 from kuma.store import protocol
 from tests.kit import destinations as kit
 

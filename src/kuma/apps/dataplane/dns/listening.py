@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kuma.apps.dataplane import settings as conf
-from kuma.apps.dataplane.definition import Definition
 from kuma.apps.dataplane.failure import AgentError
+from kuma.apps.dataplane.joining.definition import Definition
 
 _BACKLOG = 128
 _RECEIVE_BUFFER = 1 << 20

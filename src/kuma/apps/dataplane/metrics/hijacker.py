@@ -9,10 +9,10 @@ import contextlib
 import os
 from urllib.parse import parse_qsl, urlencode
 
-from kuma.apps.dataplane import http_server
-from kuma.apps.dataplane.http_server import Request, Response
 from kuma.apps.dataplane.metrics.scraping import PASSED_HEADERS, Scraped, Target, seconds_for
 from kuma.apps.dataplane.metrics.source import Source
+from kuma.apps.dataplane.wire import http_server
+from kuma.apps.dataplane.wire.http_server import Request, Response
 
 _GZIP_FROM = 4096
 """Bytes from which compression pays."""

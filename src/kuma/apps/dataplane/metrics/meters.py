@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from kuma.apps.dataplane.envoy import Admin
 from kuma.apps.dataplane.metrics.export import Export, Exporter
 from kuma.apps.dataplane.metrics.hijacker import Hijacker
 from kuma.apps.dataplane.metrics.scraping import Scraper, Target
 from kuma.apps.dataplane.metrics.source import Source
 from kuma.apps.dataplane.otel.routes import Route
+from kuma.apps.dataplane.supervised.envoy import Admin
 
 PATH = "/meshmetric"
 """Where Envoy serves the configuration."""

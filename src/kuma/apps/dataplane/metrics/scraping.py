@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kuma.apps.dataplane import http_client, log
-from kuma.apps.dataplane.envoy import Admin
+from kuma.apps.dataplane import log
+from kuma.apps.dataplane.supervised.envoy import Admin
+from kuma.apps.dataplane.wire import http_client
 
 PASSED_HEADERS = ("accept", "user-agent", "x-prometheus-scrape-timeout-seconds")
 """Headers of a scrape that applications get to see."""

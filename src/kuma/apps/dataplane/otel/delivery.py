@@ -5,8 +5,8 @@ import functools
 import ssl
 import zlib
 
-from kuma.apps.dataplane import grpc_call, http_client
 from kuma.apps.dataplane.otel import routes
+from kuma.apps.dataplane.wire import grpc_call, http_client
 
 METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

@@ -64,8 +64,8 @@ class Collector:
 
     def take(self, method: str, request: bytes) -> tuple[int, str]:
         """What becomes of a call of Envoy's."""
-        from kuma.apps.dataplane import grpc_server
         from kuma.apps.dataplane.otel import delivery, records
+        from kuma.apps.dataplane.wire import grpc_server
 
         signal = next((each for each in _RECEIVED if delivery.METHODS[each] == method), None)
         if signal is None:
@@ -81,7 +81,7 @@ class Collector:
 
     async def serve(self) -> None:
         """Answers Envoy until it is cancelled."""
-        from kuma.apps.dataplane import grpc_server
+        from kuma.apps.dataplane.wire import grpc_server
 
         trouble = ""
         while True:

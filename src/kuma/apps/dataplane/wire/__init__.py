@@ -1,0 +1,1 @@
+"""HTTP and gRPC as far as the agent needs them, small enough to need no library of either."""

@@ -1,0 +1,1 @@
+"""Views of what the control plane made of resources: rules, routes, configurations, who is reached."""

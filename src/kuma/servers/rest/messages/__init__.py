@@ -1,0 +1,1 @@
+"""A request on its way in and a reply on its way out, whatever it is about."""

@@ -1,0 +1,84 @@
+"""What the publisher knows of one stream, and of the proxies of one shape.
+
+A `Feed` is where publisher and stream meet: the publisher puts both halves of a configuration there, the stream takes
+the snapshot that is made of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from kuma.compiler import compile, matched
+from kuma.discovery import resources as xds
+from kuma.plan import proxy
+from kuma.resources import resource as res
+from kuma.services.trust import identities
+
+
+class Feed:
+    """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource."""
+
+    def __init__(self, key: res.Key, metadata: Mapping[str, Any], on_detach: "Callable[[Feed], None]") -> None:
+        self.key = key
+        self.metadata = metadata
+        self.snapshot: xds.Snapshot | None = None
+        self.changed = asyncio.Event()
+        self.identity: identities.Identity | identities.External | None = None
+        self.subject: proxy.ProxyFacts | None = None
+        self.said: matched.Matched | None = None
+        self.own: compile.Own | None = None
+        self.group: Group | None = None
+        self.basis: compile.Basis | None = None
+        self.problems: tuple[str, ...] = ()
+        self._on_detach = on_detach
+
+    def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
+        """The resources that shaped one Envoy resource, the one it stands for first."""
+        if self.own is not None and (type_url, name) in self.own.authors:
+            return self.own.authors[type_url, name]
+        shape = self.group.shape if self.group is not None else None
+        built = shape.built.get((type_url, name)) if shape is not None else None
+        return built.authors if built is not None else ()
+
+    def told(self, document: str) -> bytes | None:
+        """What the proxy's agent is told in a document, None where it gets none of that name."""
+        return self.own.documents.get(document) if self.own is not None else None
+
+    def detach(self) -> None:
+        """The stream is gone."""
+        self._on_detach(self)
+
+    def hand_out(self) -> None:
+        """Gives the stream both halves, if they fit together and it does not have them yet.
+
+        A proxy whose one half knows of mutual TLS and whose other half does not would be cut off from its peers.
+        """
+        own, group = self.own, self.group
+        if own is None or group is None or group.shape is None:
+            return
+        if self.basis is None or not self.basis.is_same(group.basis):
+            return
+        made = compile.snapshot(own, group.shape)
+        if self.snapshot is None or not _is_same(self.snapshot, made):
+            self.snapshot = made
+            self.changed.set()
+
+
+class Group:
+    """The feeds of one shape. `basis` is what it was built for; `is_behind`: the newest one could not be."""
+
+    def __init__(self, key: Hashable, mesh: str) -> None:
+        self.key = key
+        self.mesh = mesh
+        self.feeds: dict[Feed, None] = {}
+        self.shape: compile.Shape | None = None
+        self.basis: compile.Basis | None = None
+        self.is_behind = False
+        self.problems: tuple[str, ...] = ()
+
+
+def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:
+    """Whether two snapshots are made of the same objects."""
+    return old.sets.keys() == new.sets.keys() and all(
+        old.sets[kind].shared is each.shared and old.sets[kind].own is each.own for kind, each in new.sets.items()
+    )
