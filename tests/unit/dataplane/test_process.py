@@ -65,7 +65,7 @@ async def test_signals_reach_the_whole_group() -> None:
 def test_children_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
         "import asyncio\n"
-        "from kuma.apps.dataplane import process\n"
+        "from kuma.apps.dataplane.supervised import process\n"
         "async def main():\n"
         "    child = await process.start_child(['sleep', '100'])\n"
         "    print(child.pid, flush=True)\n"
