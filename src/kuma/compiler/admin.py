@@ -12,6 +12,7 @@ from kuma.plan import nodes, proxy
 from kuma.resources import resource as res
 
 ORIGIN = "admin"
+Subject = proxy.ProxyFacts | proxy.ZoneProxyFacts
 _UNSPECIFIED = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -25,7 +26,7 @@ class AdminCertificate:
 
 
 def admin_nodes(
-    subject: proxy.ProxyFacts, certificate: AdminCertificate | None
+    subject: Subject, certificate: AdminCertificate | None
 ) -> tuple[list[nodes.ListenerNode], list[nodes.ClusterNode]]:
     """The admin listener and the two clusters behind it; nothing where the proxy has no admin port or no readiness.
 
@@ -33,9 +34,8 @@ def admin_nodes(
     where that API already occupies its address, and none before there is a certificate.
     """
     admin = subject.admin
-    networking = subject.spec.networking
     admin_address = _loopback(admin.address)
-    if not admin.port or not admin.readiness_port or networking is None or not admin_address:
+    if not admin.port or not admin.readiness_port or not subject.address or not admin_address:
         return [], []
     unified = subject.has(proxy.UNIFIED_NAMING)
     own, ready = names.admin(unified), names.readiness(unified)
@@ -46,8 +46,8 @@ def admin_nodes(
     ]
     author = res.ref_to(subject.resource)
     made = []
-    if certificate is not None and networking.address != admin_address:
-        made.append(_listener(subject, networking.address, certificate, own, ready))
+    if certificate is not None and subject.address != admin_address:
+        made.append(_listener(subject, subject.address, certificate, own, ready))
     for cluster in behind:
         nodes.add_authors(cluster, [author])
     for listener in made:
@@ -72,7 +72,7 @@ def _cluster(name: str, address: api.Message) -> nodes.ClusterNode:
 
 
 def _listener(
-    subject: proxy.ProxyFacts, address: str, certificate: AdminCertificate, own: str, ready: str
+    subject: Subject, address: str, certificate: AdminCertificate, own: str, ready: str
 ) -> nodes.ListenerNode:
     message = listeners.tcp_listener(own, address, subject.admin.port, api.INBOUND)
     message.enable_reuse_port.value = subject.has(proxy.REUSE_PORT)
@@ -83,7 +83,7 @@ def _listener(
     return nodes.ListenerNode(own, message, [_chain(subject, own, ready, with_admin=False), secured], origin=ORIGIN)
 
 
-def _chain(subject: proxy.ProxyFacts, own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:
+def _chain(subject: Subject, own: str, ready: str, *, with_admin: bool) -> nodes.ChainNode:
     manager = http.connection_manager(names.sanitize_stat(own), local_only=True, ipv6=subject.ipv6)
     host = http.routes(manager.route_config, "", own)
     http.prefix_route(host, "/ready", ready, rewrite="/ready")

@@ -1,7 +1,8 @@
 """The proxy that a configuration is made for: its Dataplane and what its Envoy said about itself.
 
-`facts_of` reads the node metadata that the agent wrote into the bootstrap (keys: Kuma's bootstrap contract). From
-here on nobody looks at raw metadata again.
+`facts_of` reads the node metadata that the agent wrote into the bootstrap (keys: Kuma's bootstrap contract),
+`zone_facts_of` does for proxies that belong to the zone and not to a mesh. From here on nobody looks at raw metadata
+again.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from kuma.base import kri, labels
 from kuma.envoy import kafka
 from kuma.plan import environment
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane
+from kuma.resources.kinds import dataplane, zoneegress
 
 UNIFIED_NAMING = "feature-unified-resource-naming"
 REUSE_PORT = "feature-reuse-port"
@@ -144,22 +145,40 @@ class ProxyFacts:
         return feature in self.features
 
 
+@dataclass(frozen=True, slots=True)
+class ZoneProxyFacts:
+    """A proxy of the zone, which serves all meshes. `system_roots`: the file of the roots that its machine trusts."""
+
+    resource: "res.Resource[zoneegress.ZoneEgress]"
+    features: frozenset[str] = frozenset()
+    admin: Admin = Admin()
+    ipv6: bool = True
+    system_roots: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where proxies of the zone dial it; empty without networking."""
+        return self.resource.spec.networking.address if self.resource.spec.networking else ""
+
+    @property
+    def port(self) -> int:
+        """The port that they dial; 0 without networking."""
+        return self.resource.spec.networking.port if self.resource.spec.networking else 0
+
+    def has(self, feature: str) -> bool:
+        """Whether the agent advertised a feature."""
+        return feature in self.features
+
+
 def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[str, Any]) -> ProxyFacts:
     """What is known of a proxy from its Dataplane and the metadata of its Envoy node; malformed numbers count as 0."""
-    features, lacking = metadata.get("features"), metadata.get(LACKING)
     networking = resource.spec.networking
     port = networking.admin.port if networking and networking.admin and networking.admin.port else 0
-    admin = Admin(
-        port=port or _integer(metadata.get("dataplane.admin.port")),
-        address=str(metadata.get("dataplane.admin.address") or "127.0.0.1"),
-        socket=str(metadata.get("dataplane.admin.socketPath") or ""),
-        readiness_port=_integer(metadata.get("dataplane.readinessReporter.port")),
-    )
     return ProxyFacts(
         resource,
-        features=frozenset(str(each) for each in features) if isinstance(features, list) else frozenset(),
-        lacking=frozenset(str(each) for each in lacking) if isinstance(lacking, list) else frozenset(),
-        admin=admin if _integer(metadata.get("dataplane.admin.port")) else Admin(),
+        features=_listed(metadata, "features"),
+        lacking=_listed(metadata, LACKING),
+        admin=_admin(port, metadata),
         redirect=_redirect(resource.spec, metadata.get("transparentProxy")),
         ipv6=metadata.get("ipv6Enabled") is not False,
         dns_port=_integer(metadata.get("dataplane.dns.port")),
@@ -171,6 +190,36 @@ def facts_of(resource: "res.Resource[dataplane.Dataplane]", metadata: Mapping[st
         spire_socket=_text(metadata, "spireAgent.socketPath"),
         probes_applications=_text(metadata, "dataplane.appProbeProxy.enabled") == "true",
     )
+
+
+def zone_facts_of(resource: "res.Resource[zoneegress.ZoneEgress]", metadata: Mapping[str, Any]) -> ZoneProxyFacts:
+    """As `facts_of`, of a proxy of the zone."""
+    networking = resource.spec.networking
+    return ZoneProxyFacts(
+        resource,
+        features=_listed(metadata, "features"),
+        admin=_admin(networking.admin.port if networking and networking.admin else 0, metadata),
+        ipv6=metadata.get("ipv6Enabled") is not False,
+        system_roots=_text(metadata, "systemCaPath"),
+    )
+
+
+def _admin(port: int, metadata: Mapping[str, Any]) -> Admin:
+    """Where the admin API is: nowhere unless the agent says so; `port` is what the resource says about it, or 0."""
+    told = _integer(metadata.get("dataplane.admin.port"))
+    if not told:
+        return Admin()
+    return Admin(
+        port=port or told,
+        address=str(metadata.get("dataplane.admin.address") or "127.0.0.1"),
+        socket=str(metadata.get("dataplane.admin.socketPath") or ""),
+        readiness_port=_integer(metadata.get("dataplane.readinessReporter.port")),
+    )
+
+
+def _listed(metadata: Mapping[str, Any], key: str) -> frozenset[str]:
+    found = metadata.get(key)
+    return frozenset(str(each) for each in found) if isinstance(found, list) else frozenset()
 
 
 def _text(found: object, key: str) -> str:
