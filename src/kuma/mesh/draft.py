@@ -12,7 +12,7 @@ from kuma.mesh import backing, destinations, endpoints, picture, readiness, spif
 from kuma.mesh import outbounds as reaching
 from kuma.resources import dns_vips, selectors
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, meshgateway
+from kuma.resources.kinds import dataplane, meshgateway, serviceinsight
 
 OTHERS = (
     "ExternalService",
@@ -143,9 +143,7 @@ class Draft:
         if before is not None and _same(before.resource, edit.resource):
             return
         after = replace(before, resource=edit.resource) if before else picture.MeshView(edit.resource, self.zones)
-        if after.backend is None:
-            after = replace(after, tls_ready=frozenset())  # certificates are withdrawn; who gets them again is unknown
-        self.meshes[name] = after
+        self.meshes[name] = replace(after, tls_ready=_tls_ready(after))
         self._of(name).outside = self._of(name).listing = True
         self.touched.meshes.add(name)
 
@@ -213,16 +211,12 @@ class Draft:
                 self.touched.meshes.update(self.meshes)
 
     def _readiness(self, edit: Edit) -> None:
-        view = self.meshes[edit.resource.meta.mesh]
-        backend = view.backend
-        ready: frozenset[str] = frozenset()
-        if backend is not None and not edit.deleted:
-            ready = readiness.ready_services(edit.resource.spec, backend.name, view.tls_ready)
-        if ready == view.tls_ready:
-            return
-        self.meshes[view.name] = replace(view, tls_ready=ready)
-        if view.is_permissive:
-            self.touched.services.update((view.name, service) for service in ready ^ view.tls_ready)
+        before = self.meshes[edit.resource.meta.mesh]
+        after = replace(before, insight=serviceinsight.ServiceInsight() if edit.deleted else edit.resource.spec)
+        ready = _tls_ready(after)
+        self.meshes[before.name] = replace(after, tls_ready=ready)
+        if before.is_permissive:
+            self.touched.services.update((before.name, service) for service in ready ^ before.tls_ready)
 
     def finish(self) -> Touched:
         """Advances the indexes of every mesh that has something pending, and tells what all edits reached."""
@@ -335,6 +329,12 @@ class _Touching:
 
 def _same(before: res.Resource[Any], after: res.Resource[Any]) -> bool:
     return (before.spec, before.meta.version) == (after.spec, after.meta.version)
+
+
+def _tls_ready(view: picture.MeshView) -> frozenset[str]:
+    """The services that are ready for mutual TLS; none without it, because then certificates are withdrawn."""
+    backend = view.backend
+    return readiness.ready_services(view.insight, backend.name, view.tls_ready) if backend is not None else frozenset()
 
 
 def _is_alike(before: res.Resource[Any] | None, after: res.Resource[Any] | None) -> bool:

@@ -15,7 +15,7 @@ from kuma.mesh import endpoints as members
 from kuma.mesh import outbounds, spiffe_ids
 from kuma.mesh import zones as zoning
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, mesh
+from kuma.resources.kinds import dataplane, mesh, serviceinsight
 
 Resources = tuple[res.Resource[Any], ...]
 NO_RESOURCES: Resources = ()
@@ -29,7 +29,8 @@ class MeshView:
     `destinations` are MeshServices and the like, `backing` who answers for them, `endpoints` who answers for each
     `kuma.io/service`, and `outside` what of that is not of this zone. `egresses` are proxies of the mesh that are its own
     zone egress, by name, with where they listen: they go before those of the zone. `direct_callers` are the proxies that dial
-    others by their addresses, so that whatever happens to any proxy is about them. `identities` and `trusts` are what
+    others by their addresses, so that whatever happens to any proxy is about them. `insight` is what was last heard of its
+    services, `tls_ready` are those among them that take mutual TLS. `identities` and `trusts` are what
     its MeshIdentities and MeshTrusts say.
     """
 
@@ -45,6 +46,7 @@ class MeshView:
     direct_callers: frozenset[str] = frozenset()
     policies: Mapping[str, Resources] = field(default_factory=dict)
     others: Mapping[str, Resources] = field(default_factory=dict)
+    insight: serviceinsight.ServiceInsight = field(default_factory=serviceinsight.ServiceInsight)
     tls_ready: frozenset[str] = frozenset()
     identities: tuple[spiffe_ids.Identity, ...] = ()
     trusts: spiffe_ids.Trusts = spiffe_ids.NO_TRUSTS

@@ -1,22 +1,23 @@
 """Which services are ready for mutual TLS while a mesh still lets plaintext in.
 
 Source: Kuma's documentation, "Mutual TLS" (permissive mode): clients stay with plaintext until every proxy of a service
-has a certificate.
+has a certificate. From then on a service stays ready, as a MeshService does (`status.tls`): whoever joins it starts with
+a certificate, even if that is heard of later, and no client may fall back to plaintext without anybody noticing.
 """
 
 from kuma.resources.kinds import serviceinsight
 
 
 def ready_services(insight: serviceinsight.ServiceInsight, backend: str, before: frozenset[str]) -> frozenset[str]:
-    """Services all of whose connected proxies hold a certificate of the backend in force.
+    """The services that were ready `before`, and those all of whose connected proxies hold a certificate of the backend.
 
-    While none is connected, one that was ready `before` stays so, and so is one whose proxies all had such a certificate
-    when they were last seen: a restart, be it ours, must not open a plaintext window.
+    While no proxy of a service is connected, as after a restart of ours, one with a certificate is enough: it is shown
+    no longer than its proxy is there or a control plane was, so that it tells what was in force. One that was never
+    there since, as it left long before, must not open a plaintext window.
     """
-    out = set()
-    for name, service in insight.services.items():
-        count = service.dataplanes or serviceinsight.DataplaneStat()
-        issued = service.issued_backends.get(backend, 0)
-        if issued >= count.online and (count.online or name in before or issued >= count.total > 0):
-            out.add(name)
-    return frozenset(out)
+    return before | {name for name, service in insight.services.items() if _is_ready(service, backend)}
+
+
+def _is_ready(service: serviceinsight.Service, backend: str) -> bool:
+    count = service.dataplanes or serviceinsight.DataplaneStat()
+    return service.issued_backends.get(backend, 0) >= max(count.online, 1)

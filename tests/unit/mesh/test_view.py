@@ -102,6 +102,9 @@ def insight(online: int, total: int, issued: int) -> view.Edit:
     return view.Edit(res.Resource(serviceinsight.KIND, res.Meta("m", "all-services-m"), spec))
 
 
+NOBODY = view.Edit(res.Resource(serviceinsight.KIND, res.Meta("m", "all-services-m"), serviceinsight.ServiceInsight()))
+
+
 @pytest.mark.parametrize(
     ("insights", "ready"),
     [
@@ -110,9 +113,12 @@ def insight(online: int, total: int, issued: int) -> view.Edit:
         ([insight(2, 2, 2)], True),
         ([insight(1, 2, 1)], True),
         ([insight(2, 2, 2), insight(0, 2, 0)], True),
-        ([insight(2, 2, 2), insight(2, 2, 0)], False),
+        ([insight(2, 2, 2), insight(2, 2, 0)], True),  # both went away and are back
+        ([insight(2, 2, 2), insight(3, 3, 2)], True),  # one more joins
+        ([insight(1, 1, 1), NOBODY, insight(1, 1, 0)], True),  # the only one was deleted and registers itself again
         ([insight(0, 2, 2)], True),
-        ([insight(0, 2, 1)], False),
+        ([insight(0, 2, 1)], True),  # a restart of ours, long after one of them left
+        ([insight(0, 2, 0)], False),
         ([insight(0, 0, 0)], False),
     ],
 )
@@ -121,10 +127,19 @@ def test_who_is_ready_for_mutual_tls_where_plaintext_is_allowed(insights: list[v
     assert after.meshes["m"].speaks_tls("api") is ready
 
 
-def test_mutual_tls_that_was_off_begins_anew() -> None:
+@pytest.mark.parametrize(
+    ("meanwhile", "ready"),
+    [
+        ([insight(1, 1, 0)], False),
+        ([], True),  # so quickly that nobody heard of it: no insight would come to say that all is as before
+    ],
+)
+def test_mutual_tls_that_was_off_begins_anew(meanwhile: list[view.Edit], ready: bool) -> None:
     on, off = view.Edit(worlds.a_mesh(mtls=PERMISSIVE)), view.Edit(worlds.a_mesh())
-    after, _ = base().advance([on, insight(1, 1, 1), off, on])
-    assert not after.meshes["m"].speaks_tls("api")
+    after, _ = base().advance([on, insight(1, 1, 1), off])
+    assert not after.meshes["m"].tls_ready
+    after, _ = after.advance([*meanwhile, on])
+    assert after.meshes["m"].speaks_tls("api") is ready
 
 
 @pytest.mark.parametrize(

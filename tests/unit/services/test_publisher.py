@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import prometheus_client
 import pytest
 
 from kuma.base import errors
 from kuma.compiler import compile, matched
 from kuma.discovery import resources as xds
+from kuma.envoy import api
 from kuma.policies.meshtimeout import translate as timeouts
 from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
@@ -89,11 +91,12 @@ class World:
         self.store = memory.MemoryStore(clock, window=8)
         self.identities = Identities(self.store)
         self.compiler = Compiler(POLICIES)
+        self.publisher = self.new_publisher()
+
+    def new_publisher(self) -> publisher.Publisher:
         certificates = admin_certificates.AdminCertificates(self.store, clock)
         measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "")
-        self.publisher = publisher.Publisher(
-            self.store, CATALOG, self.compiler, self.identities, certificates, measured
-        )
+        return publisher.Publisher(self.store, CATALOG, self.compiler, self.identities, certificates, measured)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,8 +115,8 @@ class World:
             return
         await self.store.update(res.Resource(made.kind, held.meta, made.spec))
 
-    async def put_mesh(self, *, mtls: bool = False) -> None:
-        security = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin"}]}
+    async def put_mesh(self, *, mtls: bool = False, mode: str = "STRICT") -> None:
+        security = {"enabledBackend": "ca", "backends": [{"name": "ca", "type": "builtin", "mode": mode}]}
         await self.put({"type": "Mesh", "name": "default", **({"mtls": security} if mtls else {})})
         await cas.ensure_builtin_ca(self.store, await self.store.get(MESH), clock)
 
@@ -122,6 +125,13 @@ class World:
         inbound = {"port": 80, "tags": {"kuma.io/service": name}}
         networking = {"address": address, "inbound": [inbound], "outbound": listed}
         await self.put({"type": "Dataplane", "mesh": "default", "name": name, "networking": networking})
+
+    async def put_insight(self, service: str, *, online: int, certified: int) -> None:
+        """What is known of the two proxies of a service."""
+        counts = serviceinsight.DataplaneStat(total=2, online=online, offline=2 - online)
+        known = serviceinsight.Service(dataplanes=counts, issued_backends={"ca": certified})
+        spec = serviceinsight.ServiceInsight(services={service: known})
+        await self.put({"type": "ServiceInsight", "mesh": "default", "name": "all", **msgspec.to_builtins(spec)})
 
     def attach(self, name: str) -> feeds.Feed:
         return self.publisher.attach(res.Key("Dataplane", "default", name), {})
@@ -380,3 +390,34 @@ async def test_what_goes_while_changes_are_missed_is_gone(world):
         await world.put_proxy("last")
         await next_snapshot(world.attach("last"))
         assert sorted(world.publisher.world.meshes["default"].dataplanes) == ["api-2", "last", "web"]
+
+
+async def is_encrypted_to(world: World, feed: feeds.Feed, service: str, address: str) -> bool:
+    """Whether calls to a service are, in the first snapshot that knows of an address: it has all that came before."""
+    await world.put_proxy(service, address=address)
+    snapshot = await next_snapshot(feed)
+    while address.encode() not in endpoints(snapshot, service):
+        snapshot = await next_snapshot(feed)
+    found = snapshot.of(xds.CLUSTER).get(service)
+    assert found is not None
+    return api.Cluster.FromString(found.value).HasField("transport_socket")
+
+
+async def test_permissive_clients_never_go_back_to_plaintext_when_proxies_or_the_control_plane_restart(world):
+    """A proxy that is back shows its certificate seconds later; the other one of its service left long ago."""
+    await world.put_mesh(mtls=True, mode="PERMISSIVE")
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        await world.put_insight("api", online=1, certified=0)
+        assert not await is_encrypted_to(world, feed, "api", "10.9.9.1")
+        await world.put_insight("api", online=1, certified=1)
+        assert await is_encrypted_to(world, feed, "api", "10.9.9.2")
+        await world.put_insight("api", online=1, certified=0)
+        assert await is_encrypted_to(world, feed, "api", "10.9.9.3")
+    await world.put_insight("api", online=0, certified=1)
+    world.publisher = world.new_publisher()
+    async with world.running():
+        feed = world.attach("web")
+        await world.put_insight("api", online=1, certified=0)
+        assert await is_encrypted_to(world, feed, "api", "10.9.9.4")
