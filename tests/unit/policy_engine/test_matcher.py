@@ -37,6 +37,17 @@ def test_a_policy_about_one_name_is_not_taken_for_one_about_its_replicas() -> No
     assert len(match(asked, named, name="web-2").policies) == 2
 
 
+@pytest.mark.parametrize("first", ["web-1", "web-2"])
+def test_a_policy_on_a_route_of_one_name_is_not_taken_for_one_about_its_replicas(first: str) -> None:
+    asked = matcher.Matcher()
+    route = policies.a_policy("MeshHTTPRoute", "r", {"kind": "Dataplane", "name": "web-1"}, to=[])
+    around = surroundings.Surroundings(routes=[route])
+    on_route = (policies.a_timeout("t", 1, {"kind": "MeshHTTPRoute", "name": "r"}),)
+    match(asked, on_route, around, name=first)
+    assert len(match(asked, on_route, around, name="web-1").policies) == 1
+    assert not match(asked, on_route, around, name="web-2").policies
+
+
 def test_a_change_of_one_policy_leaves_the_confs_of_others_the_same_objects() -> None:
     asked = matcher.Matcher()
     before = match(asked).to

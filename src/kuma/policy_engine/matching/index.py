@@ -14,6 +14,7 @@ from kuma.policy_engine.matching import places, selection, statement, surroundin
 from kuma.policy_engine.merging import inbound_rules, matches_hash, merge, resource_rules, rules, subset_rules
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
+from kuma.resources import targetref
 
 AnyResource = res.Resource[Any]
 Positions = tuple[int, ...]
@@ -55,7 +56,7 @@ class PolicyIndex:
 
     def _arrange_traits(self) -> None:
         often = Counter(trait for each in self.policies for trait in each.traits)
-        self.names = frozenset(trait[1] for trait in often if trait[0] == statement.NAME)
+        self.names = frozenset(trait[1] for trait in (*often, *self._needed_by_routes()) if trait[0] == statement.NAME)
         self._universal: list[int] = []
         self._anywhere: list[int] = []
         self._by_trait: dict[statement.Trait, list[int]] = {}
@@ -66,6 +67,13 @@ class PolicyIndex:
                 self._by_trait.setdefault(min(each.traits, key=often.__getitem__), []).append(position)
             else:
                 self._anywhere.append(position)
+
+    def _needed_by_routes(self) -> Iterator[statement.Trait]:
+        """What proxies must have for the MeshHTTPRoutes that policies are attached to."""
+        routes = (self.around.route_named(each.top.name) for each in self.policies if each.on_route)
+        for route in routes:
+            if route is not None:
+                yield from statement.needed_by(route.spec.target_ref or targetref.MESH)
 
     def _resolve(
         self,

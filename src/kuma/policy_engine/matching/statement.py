@@ -73,7 +73,7 @@ def statement_of(kind: kinds.Kind[Any], resource: AnyResource) -> Statement:
         tuple(entry for _, entry in clients),
         tuple(entry for _, entry in inbound),
         merge.Entry(None, spec.default, res.ref_to(resource)) if is_single else None,
-        tuple(_traits(top)),
+        tuple(needed_by(top)),
         top.kind == "Mesh" and not top.proxy_types and selection.is_in_every_reach(resource.meta),
     )
 
@@ -100,8 +100,8 @@ def _tagged(
                 yield subset_rules.subset_of(target), entry
 
 
-def _traits(target: targetref.TargetRef) -> Iterator[Trait]:
-    """Each of them is needed; none where any proxy may be meant."""
+def needed_by(target: targetref.TargetRef) -> Iterator[Trait]:
+    """What a proxy must have for a top-level targetRef to mean it; nothing where any proxy may be meant."""
     if target.kind == "Dataplane":
         if target.name:
             yield NAME, target.name
