@@ -328,9 +328,9 @@ class Compiler:
     def _clients_of(
         self, picture: view.MeshView, unified: bool, held: credentials.Held, *, ipv6: bool
     ) -> destinations.Clients:
-        """Those of one picture, kept for its other shapes."""
+        """Those of one picture, kept for its other shapes and for pictures with other policies."""
         known = self._clients.get(picture.name)
-        if known is None or known[0] is not picture:
+        if known is None or not picture.differs_in_policies_alone(known[0]):
             known = self._clients[picture.name] = (picture, {})
         return known[1].setdefault((unified, held, ipv6), destinations.Clients(picture, unified, held, ipv6))
 

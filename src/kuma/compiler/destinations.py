@@ -11,6 +11,7 @@ from kuma.compiler import credentials
 from kuma.envoy import names
 from kuma.mesh import destinations as mesh
 from kuma.mesh import endpoints, spiffe_ids, view
+from kuma.mesh import outbounds as mesh_outbounds
 from kuma.plan import nodes
 from kuma.policy_engine import routing
 from kuma.resources import names as resource_names
@@ -29,6 +30,10 @@ class Clients:
     held: credentials.Held = credentials.NONE
     ipv6: bool = False
     _made: dict[Hashable, nodes.ClusterFacts] = field(default_factory=dict, init=False, repr=False, compare=False)
+    outbounds: dict[Hashable, tuple[mesh_outbounds.Outbounds, tuple[nodes.OutboundFacts, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Those of lists that were asked for, with the list: proxies that list the same share them."""
 
     def of_service(self, service: str, tags: Mapping[str, str] | None = None) -> nodes.ClusterFacts:
         """The cluster of a `kuma.io/service`, or of those of its endpoints that carry `tags`.

@@ -44,7 +44,7 @@ class Hearing:
         self._anew = self._loud
         if before is not None:
             olds = before.said.shared
-            self._anew = [(at, each) for at, each in enumerate(said.shared) if olds[at] is not each]
+            self._anew = [(at, each) for at, each in enumerate(said.shared) if not _says_the_same(each, olds[at])]
 
     def key(self, destination: nodes.ClusterFacts, *hooks: str) -> Hashable:
         """Equal where the same is said at some hooks, with the same of the proxy itself in it.
@@ -103,6 +103,11 @@ class Hearing:
             personal = tuple(at for at in places if shared[at].context.own is not None)
             found = self._editors[hooks] = _Editors(places, personal)
         return found
+
+
+def _says_the_same(voice: matched.Voice, other: matched.Voice) -> bool:
+    """Whether two say the same of every destination; proxies that policies cannot tell apart share these objects."""
+    return voice.found.to is other.found.to and voice.found.single is other.found.single
 
 
 def _knows_routes(voice: matched.Voice) -> bool:

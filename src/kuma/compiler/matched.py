@@ -21,6 +21,8 @@ from kuma.resources import resource as res
 
 TOLD_TAGS = ("FaultInjection", "RateLimit", "MeshFaultInjection")
 """Kinds for which servers are told the tags of their clients; wherever in the mesh one of them is."""
+LARGEST_TABLE = 1024
+"""Contexts that are kept; there are as many as meshes and sorts of proxies."""
 SHARED_HOOKS = ("outbound", "route", "cluster", "endpoints", "patch")
 """Hooks whose nodes proxies share."""
 INBOUND_HOOKS = ("inbound", "takes_plaintext")
@@ -113,12 +115,16 @@ class Matcher:
         self._policies = tuple(policies)
         self._with_shadow = with_shadow
         self._matcher = matcher.Matcher()
+        self._contexts: dict[policy.Context, policy.Context] = {}
         self._silent: dict[str, Voice] = {}
         self._silent_in: policy.Context | None = None
         self._around: dict[str, tuple[tuple[Any, ...], surroundings.Surroundings]] = {}
 
     def match(self, picture: view.MeshView, subject: proxy.ProxyFacts, context: policy.Context) -> Matched:
         """What all policies of its mesh say of a proxy."""
+        if len(self._contexts) >= LARGEST_TABLE:
+            self._contexts.clear()
+        context = self._contexts.setdefault(context, context)  # equal ones are the same: nodes are looked for by them
         around = self.surroundings(picture)
         voices = tuple(self._voice(each, picture, subject, around, context) for each in self._policies)
         return self._matched(picture, subject, voices, context, around)

@@ -3,7 +3,7 @@
 Nothing here is personal to a proxy, so a node is built once for all proxies that have equal facts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from kuma.base import labels
@@ -29,32 +29,45 @@ def facts(
 ) -> tuple[nodes.OutboundFacts, ...]:
     """The outbounds of a proxy, in the order it lists them. `source_tags`: what HTTP servers are told of its tags."""
     bind = not subject.redirect.enabled or subject.has(proxy.BIND_OUTBOUNDS)
-    out = []
-    for each in listed(clients.picture, subject):
+    found = listed(clients.picture, subject)
+    key = (id(found), bind, subject.ipv6, subject.knows_kafka, source_tags)
+    known = clients.outbounds.get(key)
+    if known is None:
+        made = tuple(_facts(found, clients, subject, bind=bind, source_tags=source_tags))
+        known = clients.outbounds[key] = (found, made)
+    return known[1]
+
+
+def _facts(
+    found: mesh_outbounds.Outbounds,
+    clients: destinations.Clients,
+    subject: proxy.ProxyFacts,
+    *,
+    bind: bool,
+    source_tags: str,
+) -> Iterator[nodes.OutboundFacts]:
+    for each in found:
         subset = None
         if each.destination is None:
             destination = clients.of_service(each.service)
             if each.tags:
                 subset = clients.of_service(each.service, dict(each.tags))
         else:
-            found = clients.picture.destinations.of(each.destination)
-            if found is None:
+            known = clients.picture.destinations.of(each.destination)
+            if known is None:
                 continue
-            destination = clients.of_destination(found)
-        out.append(
-            nodes.OutboundFacts(
-                destination,
-                each.address,
-                each.port,
-                unified=clients.unified,
-                bind=bind,
-                ipv6=subject.ipv6,
-                is_kafka=subject.knows_kafka and destination.protocol is nodes.Protocol.KAFKA,
-                subset=subset,
-                source_tags=source_tags if destination.protocol.is_http else "",
-            )
+            destination = clients.of_destination(known)
+        yield nodes.OutboundFacts(
+            destination,
+            each.address,
+            each.port,
+            unified=clients.unified,
+            bind=bind,
+            ipv6=subject.ipv6,
+            is_kafka=subject.knows_kafka and destination.protocol is nodes.Protocol.KAFKA,
+            subset=subset,
+            source_tags=source_tags if destination.protocol.is_http else "",
         )
-    return tuple(out)
 
 
 def node(

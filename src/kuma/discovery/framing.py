@@ -11,8 +11,8 @@ from kuma.discovery import resources as res
 Common = tuple[res.Rendered, ...]
 """Resources that streams have in common: one tuple object for all of them."""
 
-JOINED_BYTES = 16 * 1024 * 1024
-"""Memory for joined pieces: the sets of some forty shapes of a hundred clusters."""
+JOINED_BYTES = 32 * 1024 * 1024
+"""Memory for joined pieces: the sets of a hundred shapes of a hundred clusters."""
 
 SEEN = 1024
 """Tuples that are remembered to have been sent."""

@@ -56,6 +56,11 @@ class MeshView:
         """The mesh's name."""
         return self.resource.meta.name
 
+    def differs_in_policies_alone(self, other: "MeshView") -> bool:
+        """Whether this picture and another are the same but for their policies, so that what policies do not shape is too."""
+        names = (each for each in self.__slots__ if each != "policies")
+        return all(getattr(self, each) is getattr(other, each) for each in names)
+
     @property
     def backend(self) -> "mesh.CertificateAuthorityBackend | None":
         """The CA backend in force; None where the mesh has no mutual TLS."""

@@ -190,6 +190,16 @@ class OutboundFacts:
     source_tags: str = ""
     is_kafka: bool = False
     subset: ClusterFacts | None = None
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "_hash", hash((self.destination, self.address, self.port, self.subset, self.source_tags))
+        )
+
+    def __hash__(self) -> int:
+        """Kept, as that of a destination."""
+        return self._hash
 
     @property
     def default(self) -> ClusterFacts:

@@ -10,7 +10,7 @@ that writes something of the proxy itself into them says what in `personal` and 
 
 import functools
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kuma.base import kri
@@ -44,6 +44,15 @@ class Context:
     identified: bool = False
     collectors: tuple[telemetry.Collector, ...] = ()
     own: Hashable = None
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = (self.mesh, self.zone, self.mtls, self.unified, self.transparent, self.identified, self.own)
+        object.__setattr__(self, "_hash", hash(known))
+
+    def __hash__(self) -> int:
+        """Kept: every shared node is looked for by the context of those who edit it."""
+        return self._hash
 
 
 Conf = rules.Merged[Any] | None
