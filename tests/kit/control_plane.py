@@ -10,15 +10,15 @@ from kuma.discovery import resources as xds
 from kuma.resources import catalog as catalogs
 from kuma.resources import codec
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, dataplaneinsight, mesh
+from kuma.resources.kinds import dataplane, dataplaneinsight, mesh, zoneegress, zoneegressinsight
 from kuma.security import access
 from kuma.services import resources
 from kuma.services.insights import dataplane_insights
-from kuma.services.proxies import nodes, proxies
+from kuma.services.proxies import credentials, nodes, proxies
 from kuma.services.rules import dataplane_rules, role
 from kuma.store import memory
 
-CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, dataplaneinsight.KIND])
+CATALOG = catalogs.Catalog([mesh.KIND, dataplane.KIND, dataplaneinsight.KIND, zoneegress.KIND, zoneegressinsight.KIND])
 
 
 class Clock:
@@ -93,7 +93,8 @@ class ControlPlane:
         )
         self.publisher = Publisher()
         self.insights = dataplane_insights.DataplaneInsights(self.store, name, self.clock.wall, interval=0.01)
-        self.proxies = proxies.Proxies(self.resources, self.publisher, self.insights, validator, now=self.clock.steady)
+        admission = credentials.Credentials(validator, validator, own_role.zone)
+        self.proxies = proxies.Proxies(self.resources, self.publisher, self.insights, admission, now=self.clock.steady)
 
     def restarted(self) -> "ControlPlane":
         return ControlPlane(self.store, self.clock, "cp-2")

@@ -289,6 +289,7 @@ async def test_a_large_body_is_refused(headers: dict[str, str]) -> None:
     [
         ({"mesh": "default", "name": "web-1"}, "right", 204),
         ({"mesh": "default", "name": "web-1"}, "wrong", 401),
+        ({"mesh": "default", "name": "web-1", "proxyType": "bridge"}, "right", 400),
         ({"mesh": "default"}, "right", 400),
         (b"", "right", 400),
     ],
@@ -300,6 +301,15 @@ async def test_goodbye(body: Any, token: str, status: int) -> None:
 
     assert answer.status == status
     assert farewells.taken == ([res.Key("Dataplane", "default", "web-1")] if status == 204 else [])
+
+
+async def test_a_zone_egress_says_goodbye_for_its_own_resource() -> None:
+    farewells = Farewells()
+
+    body = {"mesh": "", "name": "way-out", "proxyType": "egress"}
+    await post(build(goodbye=farewells), body, "/goodbye", authorization="right")
+
+    assert farewells.taken == [res.Key("ZoneEgress", "", "way-out")]
 
 
 async def test_a_goodbye_may_say_which_definition_leaves() -> None:

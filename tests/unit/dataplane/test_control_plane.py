@@ -130,14 +130,14 @@ async def test_another_servers_404_says_nothing_about_a_mesh() -> None:
 async def test_goodbye_carries_the_token_and_the_definition() -> None:
     async with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
         await client(server.port).say_goodbye("default", "web-1", "abc", "{}")
-        await client(server.port).say_goodbye("default", "web-1", "abc")
+        await client(server.port).say_goodbye("", "way-out", "abc", proxy_type="egress")
 
     assert b"POST /goodbye HTTP/1.1" in server.requests[0]
     assert b"authorization: abc\r\n" in server.requests[0]
     bodies = [json.loads(each.split(b"\r\n\r\n")[1]) for each in server.requests]
     assert bodies == [
-        {"mesh": "default", "name": "web-1", "dataplaneResource": "{}"},
-        {"mesh": "default", "name": "web-1"},
+        {"mesh": "default", "name": "web-1", "proxyType": "dataplane", "dataplaneResource": "{}"},
+        {"mesh": "", "name": "way-out", "proxyType": "egress"},
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from kuma.discovery import resources as xds
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as kind
-from kuma.services.insights import dataplane_insights
+from kuma.services.insights import insight_kinds
 from kuma.services.proxies import nodes
 from kuma.store import protocol
 from tests.kit import control_plane as kit
@@ -171,7 +171,7 @@ async def test_two_subscriptions_are_kept(cp):
 
 
 def insight_key():
-    return dataplane_insights.insight_key(res.Key("Dataplane", "default", "web-1"))
+    return insight_kinds.insight_key(res.Key("Dataplane", "default", "web-1"))
 
 
 async def test_an_insight_goes_with_its_dataplane_and_does_not_come_back(cp):

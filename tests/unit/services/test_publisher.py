@@ -11,7 +11,7 @@ import prometheus_client
 import pytest
 
 from kuma.base import errors
-from kuma.compiler import compile, matched
+from kuma.compiler import compile, matched, zone_egress
 from kuma.discovery import resources as xds
 from kuma.envoy import api
 from kuma.policies.meshtimeout import translate as timeouts
@@ -91,12 +91,15 @@ class World:
         self.store = memory.MemoryStore(clock, window=8)
         self.identities = Identities(self.store)
         self.compiler = Compiler(POLICIES)
+        self.egress_compiler = zone_egress.ZoneEgressCompiler(POLICIES)
         self.publisher = self.new_publisher()
 
     def new_publisher(self) -> publisher.Publisher:
         certificates = admin_certificates.AdminCertificates(self.store, clock)
         measured = metrics.Metrics(prometheus_client.CollectorRegistry(), "")
-        return publisher.Publisher(self.store, CATALOG, self.compiler, self.identities, certificates, measured)
+        return publisher.Publisher(
+            self.store, CATALOG, self.compiler, self.egress_compiler, self.identities, certificates, measured
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

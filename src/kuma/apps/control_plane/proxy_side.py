@@ -14,12 +14,14 @@ import structlog
 from kuma.apps.control_plane import measured_app, ports, security, tls_contexts
 from kuma.apps.control_plane.settings import tree as configuration
 from kuma.base import errors
-from kuma.compiler import compile, health
+from kuma.compiler import compile, health, zone_egress
 from kuma.envoy import bootstrap
 from kuma.legacy_policies import discovery as legacy_policies
 from kuma.mesh import view
 from kuma.policies import discovery as policies
+from kuma.resources import kind as kinds
 from kuma.resources import resource as res
+from kuma.resources.kinds import dataplaneinsight, zoneegressinsight
 from kuma.security import server_certificate, tokens
 from kuma.servers import xds
 from kuma.servers.agents import app as agents_app
@@ -29,8 +31,9 @@ from kuma.servers.xds import deps as xds_deps
 from kuma.services import leader, metrics, resources
 from kuma.services.insights import dataplane_insights, survivors
 from kuma.services.policies import advice as policy_advice
-from kuma.services.proxies import cleanup, inspection, proxies, publisher, service_health
+from kuma.services.proxies import cleanup, credentials, inspection, proxies, publisher, service_health
 from kuma.services.trust import identities, mesh_identities
+from kuma.services.trust import tokens as token_services
 from kuma.store import protocol as stores
 
 _LOG = structlog.get_logger("control-plane")
@@ -72,6 +75,7 @@ class ProxySide:
             self._store,
             self._catalog,
             compiler,
+            zone_egress.ZoneEgressCompiler(shaping),
             self._identities,
             secured.admin_certificates,
             measured,
@@ -94,8 +98,16 @@ class ProxySide:
             manager,
             self.publisher,
             self._insights,
-            secured.validator if settings.dp_server.authn.dp_proxy.type != "none" else None,
+            self._admission(secured.validator),
             delay=settings.xds_server.dataplane_deregistration_delay * _SECONDS,
+        )
+
+    def _admission(self, validator: token_services.TokenValidator) -> credentials.Credentials:
+        authn = self._settings.dp_server.authn
+        return credentials.Credentials(
+            validator if authn.dp_proxy.type != "none" else None,
+            validator if authn.zone_proxy.type != "none" else None,
+            self._role.zone,
         )
 
     async def _world(self) -> view.WorldView:
@@ -121,13 +133,24 @@ class ProxySide:
 
     def leading(self) -> Sequence[leader.Work]:
         """What one of the control planes on a store does."""
-        age = timedelta(microseconds=self._settings.runtime.universal.dataplane_cleanup_age / 1000)
-        gone = cleanup.Cleanup(self._store, self._clock, age, lambda: self._metrics.loop("dp_gc"))
         known = mesh_identities.IdentityLoop(self._store, self._role.zone, self._clock, self._trusted_first)
         if not self._is_shared:
-            return gone.run, known.run
+            return *self._cleanups(), known.run
         dead = survivors.Survivors(self._store, self._instance_id, self._recover, self._idle_timeout, self._finalizing)
-        return gone.run, known.run, dead.run
+        return *self._cleanups(), known.run, dead.run
+
+    def _cleanups(self) -> Sequence[leader.Work]:
+        ages, measures = self._settings.runtime.universal, self._metrics
+        dataplanes = self._cleanup(dataplaneinsight.KIND, ages.dataplane_cleanup_age, lambda: measures.loop("dp_gc"))
+        egresses = self._cleanup(
+            zoneegressinsight.KIND, ages.zone_resource_cleanup_age, lambda: measures.loop("zone_gc")
+        )
+        return dataplanes.run, egresses.run
+
+    def _cleanup(
+        self, kind: kinds.Kind[Any], age: int, measured: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> cleanup.Cleanup:
+        return cleanup.Cleanup(self._store, self._clock, timedelta(microseconds=age / 1000), measured, kind=kind)
 
     def _finalizing(self) -> contextlib.AbstractContextManager[None]:
         """Times the closing of streams that nobody has open any more."""

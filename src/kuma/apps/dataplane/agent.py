@@ -279,8 +279,10 @@ class Agent:
     async def _say_goodbye(self) -> None:
         if self._prepared.self_registered and not self._gone:
             self._gone = True
-            around = self._around
-            await self._prepared.control_plane.say_goodbye(around.mesh, around.name, around.token, around.definition)
+            around, proxy_type = self._around, self._prepared.settings.proxy_type
+            await self._prepared.control_plane.say_goodbye(
+                around.mesh, around.name, around.token, around.definition, proxy_type
+            )
 
     async def _drain(self, command_life: asyncio.Task[int] | None) -> None:
         """Lets connections finish, until the drain time has passed, the command has ended or another signal comes."""

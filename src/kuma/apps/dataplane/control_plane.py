@@ -133,12 +133,15 @@ class ControlPlane:
         _log.info("the control plane gave no token: status %s", answer.status)
         return ""
 
-    async def say_goodbye(self, mesh: str, name: str, token: str, definition: str = "") -> None:
+    async def say_goodbye(
+        self, mesh: str, name: str, token: str, definition: str = "", proxy_type: str = "dataplane"
+    ) -> None:
         """Takes the proxy out of its peers' endpoints. A failure is logged: leaving must go on without it.
 
         `definition` is what the proxy brought, so that another proxy which registered the same name is not meant.
         """
-        leaving = {"mesh": mesh, "name": name} | ({"dataplaneResource": definition} if definition else {})
+        leaving = {"mesh": mesh, "name": name, "proxyType": proxy_type}
+        leaving |= {"dataplaneResource": definition} if definition else {}
         with contextlib.suppress(Unreachable, TimeoutError, AgentError):
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 headers = {"content-type": "application/json"} | ({"authorization": token} if token else {})

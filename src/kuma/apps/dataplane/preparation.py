@@ -40,7 +40,7 @@ class Prepared:
     """One run, ready to begin.
 
     `dns` are the sockets of the DNS server, none where there is no such server. `self_registered`: the proxy brings its
-    Dataplane and takes it along when it leaves.
+    Dataplane, or a zone proxy its own resource, and takes it along when it leaves.
     """
 
     settings: conf.Settings
@@ -106,7 +106,7 @@ def prepare(settings: conf.Settings, environ: Mapping[str, str], resources: Exit
         envoy_binary=binary,
         readiness_listener=listener,
         dns=dns,
-        self_registered=brought is not None and settings.proxy_type == "dataplane",
+        self_registered=brought is not None,
         fetch_token=bool(settings.service and api and not token),
     )
 

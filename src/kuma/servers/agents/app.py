@@ -17,7 +17,7 @@ from starlette.routing import Route
 from kuma.base import errors
 from kuma.envoy import bootstrap_request as requests
 from kuma.resources import resource as res
-from kuma.servers.agents import bootstrap
+from kuma.servers.agents import bootstrap, facts
 from kuma.servers.agents import deps as needs
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -36,10 +36,11 @@ _STATUSES: dict[type[errors.KumaError], int] = {
 
 
 class _Goodbye(msgspec.Struct, frozen=True, rename="camel"):
-    """`dataplane_resource`: the definition that the proxy brought, as in its bootstrap request."""
+    """`proxy_type` and `dataplane_resource`, the definition that the proxy brought, as in its bootstrap request."""
 
     mesh: str
     name: str
+    proxy_type: str = requests.DATAPLANE
     dataplane_resource: str = ""
 
 
@@ -64,7 +65,9 @@ def build(deps: needs.Deps) -> Starlette:
             leaving = msgspec.json.decode(await _body(request, deps.body_limit), type=_Goodbye)
         except msgspec.MsgspecError as error:
             raise errors.BadRequest(str(error)) from error
-        key = res.Key("Dataplane", leaving.mesh, leaving.name)
+        if leaving.proxy_type not in facts.KINDS:
+            raise errors.BadRequest(f'unknown proxy type "{leaving.proxy_type}"')
+        key = res.Key(facts.KINDS[leaving.proxy_type], leaving.mesh, leaving.name)
         await deps.goodbye(key, request.headers.get("authorization", ""), leaving.dataplane_resource)
         return Response(status_code=204)
 

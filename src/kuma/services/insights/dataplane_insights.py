@@ -1,4 +1,4 @@
-"""What the control plane knows of connected proxies, written as DataplaneInsights.
+"""What the control plane knows of connected proxies, written as DataplaneInsights and ZoneEgressInsights.
 
 Streams count in memory; the store sees the counts. Connecting, disconnecting and a change of health (the first
 rejection of a type, the first acknowledgement after it) are written at once, everything else gathered: one batch for
@@ -19,8 +19,9 @@ import structlog
 from kuma.base import errors
 from kuma.discovery import resources as xds
 from kuma.resources import resource as res
+from kuma.resources.kinds import dataplane, zoneegressinsight
 from kuma.resources.kinds import dataplaneinsight as insights
-from kuma.services.insights import proxy_versions, telemetry_states
+from kuma.services.insights import insight_kinds, proxy_versions, telemetry_states
 from kuma.store import protocol
 
 FLUSH_SECONDS = 10.0
@@ -46,11 +47,6 @@ class Identity(Protocol):
     def supported_backends(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
-def insight_key(dataplane: res.Key) -> res.Key:
-    """Where the insight of a Dataplane is stored."""
-    return res.Key(insights.KIND.name, dataplane.mesh, dataplane.name)
-
-
 @dataclasses.dataclass(slots=True)
 class _Tally:
     """Responses of one type on one stream; `error` stands while the last one was rejected."""
@@ -67,12 +63,12 @@ class Connection:
     def __init__(
         self,
         owner: "DataplaneInsights",
-        dataplane: res.Key,
+        proxy: res.Key,
         metadata: Mapping[str, Any],
         identity: Callable[[], Identity | None],
         collectors: Callable[[], bytes | None],
     ) -> None:
-        self.dataplane = dataplane
+        self.proxy = proxy
         self.metadata = metadata
         self.identity = identity
         self.collectors = collectors
@@ -187,7 +183,7 @@ class DataplaneInsights:
 
     def open(
         self,
-        dataplane: res.Key,
+        proxy: res.Key,
         metadata: Mapping[str, Any],
         identity: Callable[[], Identity | None],
         collectors: Callable[[], bytes | None] = lambda: None,
@@ -195,18 +191,18 @@ class DataplaneInsights:
         """A stream of a proxy begins. `identity` and `collectors`, what its agent is told about these, are asked
         whenever the insight is written.
         """
-        connection = Connection(self, dataplane, metadata, identity, collectors)
-        self._proxies.setdefault(dataplane, _Proxy([])).connections.append(connection)
+        connection = Connection(self, proxy, metadata, identity, collectors)
+        self._proxies.setdefault(proxy, _Proxy([])).connections.append(connection)
         self.touch(connection, at_once=True)
         return connection
 
     def touch(self, connection: Connection, *, at_once: bool = False) -> None:
         """Something about a stream changed."""
         if at_once:
-            self._urgent[connection.dataplane] = None
+            self._urgent[connection.proxy] = None
             self._hurry.set()
         else:
-            self._gathered[connection.dataplane] = None
+            self._gathered[connection.proxy] = None
             self._some.set()
 
     async def run(self) -> None:
@@ -234,7 +230,7 @@ class DataplaneInsights:
             await self._try(gathered)
 
     async def _follow(self) -> None:
-        """A Dataplane that is deleted takes its insight along; made anew, it gets that of the proxy still connected."""
+        """A resource that is deleted takes its insight along; made anew, it gets that of the proxy still connected."""
         while True:
             try:
                 async for change in self._store.watch():
@@ -255,13 +251,13 @@ class DataplaneInsights:
                     connection.generation += 1
                     self.touch(connection)
 
-    async def _try(self, dataplanes: Mapping[res.Key, None]) -> None:
+    async def _try(self, proxies: Mapping[res.Key, None]) -> None:
         """Writes; what the store refuses stays gathered, because counts must not end a control plane."""
         try:
-            await self._write(dataplanes)
+            await self._write(proxies)
         except Exception as failure:
-            _LOG.error("insights could not be written, trying again", proxies=len(dataplanes), error=str(failure))
-            self._gathered.update(dataplanes)
+            _LOG.error("insights could not be written, trying again", proxies=len(proxies), error=str(failure))
+            self._gathered.update(proxies)
             self._some.set()
 
     async def flush(self) -> None:
@@ -270,10 +266,10 @@ class DataplaneInsights:
         self._urgent, self._gathered = {}, {}
         await self._write(waiting)
 
-    async def _write(self, dataplanes: Iterable[res.Key]) -> None:
+    async def _write(self, proxies: Iterable[res.Key]) -> None:
         async with self._writing:
             changes, ended = [], []
-            for key in dataplanes:
+            for key in proxies:
                 proxy = self._proxies.get(key)
                 if proxy is None:
                     continue
@@ -285,15 +281,25 @@ class DataplaneInsights:
             for connection in ended:
                 self._bury(connection)
 
-    async def _stored(self, dataplane: res.Key) -> insights.DataplaneInsight:
+    async def _stored(self, proxy: res.Key) -> insight_kinds.Insight:
         """The insight as it is now; an empty one where there is none."""
         try:
-            found = await self._store.get(insight_key(dataplane))
+            found = await self._store.get(insight_kinds.insight_key(proxy))
         except errors.NotFound:
-            return insights.DataplaneInsight()
-        spec = found.spec
-        assert isinstance(spec, insights.DataplaneInsight)
+            return self._fresh(proxy, None)
+        spec: insight_kinds.Insight = found.spec
         return spec
+
+    def _fresh(self, key: res.Key, proxy: _Proxy | None) -> insight_kinds.Insight:
+        """What the newest stream of a proxy says it is, without streams; an empty insight where there is none."""
+        latest = proxy.connections[-1] if proxy is not None else None
+        metadata = dict(latest.metadata) if latest is not None else None
+        if key.kind != dataplane.KIND.name:
+            return zoneegressinsight.ZoneEgressInsight(metadata=metadata)
+        if proxy is None or latest is None:
+            return insights.DataplaneInsight()
+        told = telemetry_states.of_document(latest.collectors())
+        return insights.DataplaneInsight(mtls=self._mtls(proxy), metadata=metadata, open_telemetry=told)
 
     def _merged(
         self, proxy: _Proxy, stored: Iterable[insights.DiscoverySubscription]
@@ -307,20 +313,15 @@ class DataplaneInsights:
             known.pop(connection.id, None)
         return tuple(sorted(known.values(), key=_began)[-self._limit :])
 
-    def _change(self, key: res.Key, proxy: _Proxy, stored: insights.DataplaneInsight) -> protocol.Change:
+    def _change(self, key: res.Key, proxy: _Proxy, stored: insight_kinds.Insight) -> protocol.Change:
         """The insight to write. The newest stream says what the proxy is; it may be on another control plane by now."""
         own = [each.as_subscription() for each in proxy.connections]
         subscriptions = tuple(sorted((*proxy.history, *own), key=_began)[-self._limit :])
-        latest = proxy.connections[-1]
         if subscriptions[-1].control_plane_instance_id == self.instance_id:
-            stored = insights.DataplaneInsight(
-                mtls=self._mtls(proxy),
-                metadata=dict(latest.metadata),
-                open_telemetry=telemetry_states.of_document(latest.collectors()),
-            )
+            stored = self._fresh(key, proxy)
         spec = msgspec.structs.replace(stored, subscriptions=subscriptions)
-        meta = res.Meta(mesh=key.mesh, name=key.name)
-        return protocol.Change(protocol.Op.UPDATED, res.Resource(insights.KIND, meta, spec), owner=key)
+        made = res.Resource(insight_kinds.insight_kind(key), res.Meta(mesh=key.mesh, name=key.name), spec)
+        return protocol.Change(protocol.Op.UPDATED, made, owner=key)
 
     def _mtls(self, proxy: _Proxy) -> insights.MTLS | None:
         """The certificate that the newest open stream brings; None without one."""
@@ -329,11 +330,11 @@ class DataplaneInsights:
 
     def _bury(self, connection: Connection) -> None:
         """A stream whose end is written turns into history; a proxy without open ones is forgotten."""
-        proxy = self._proxies[connection.dataplane]
+        proxy = self._proxies[connection.proxy]
         proxy.connections.remove(connection)
         proxy.history = (*proxy.history, connection.as_subscription())[-self._limit :]
         if not proxy.connections:
-            del self._proxies[connection.dataplane]
+            del self._proxies[connection.proxy]
 
     async def _apply(self, changes: list[protocol.Change]) -> None:
         if not changes:
@@ -359,7 +360,7 @@ class DataplaneInsights:
         """
         now = self.clock()
         changes = []
-        for each in await self._store.list(insights.KIND):
+        for each in [each for kind in insight_kinds.INSIGHTS for each in await self._store.list(kind)]:
             closed = tuple(
                 subscription
                 if subscription.disconnect_time is not None or is_alive(subscription.control_plane_instance_id)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from kuma.base import errors
-from kuma.resources.kinds import dataplaneinsight as insights
+from kuma.services.insights import insight_kinds
 from kuma.store import protocol
 
 _LOG = structlog.get_logger("survivors")
@@ -65,7 +65,7 @@ class Survivors:
     async def _open_streams(self) -> dict[str, dict[str, int]]:
         """By control plane: the generation of each of its open streams."""
         found: dict[str, dict[str, int]] = {}
-        for insight in await self._store.list(insights.KIND):
+        for insight in [each for kind in insight_kinds.INSIGHTS for each in await self._store.list(kind)]:
             for stream in insight.spec.subscriptions:
                 if stream.disconnect_time is None:
                     found.setdefault(stream.control_plane_instance_id, {})[stream.id] = stream.generation

@@ -1,20 +1,23 @@
-"""Removes Dataplanes whose proxy has been gone for long: machines that died took nobody along to say goodbye.
+"""Removes Dataplanes and zone proxies that have been gone for long: machines that died took nobody along to say goodbye.
 
 A Dataplane that never had a proxy stays. Source: Kuma's reference of kuma-cp configuration
-(`runtime.universal.dataplaneCleanupAge`).
+(`runtime.universal.dataplaneCleanupAge` and `zoneResourceCleanupAge`).
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from kuma.base import errors
+from kuma.resources import kind as kinds
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane, dataplaneinsight
+from kuma.resources.kinds import dataplaneinsight
 from kuma.security import tokens
+from kuma.services.insights import insight_kinds
 from kuma.store import protocol
 
 PERIOD = 60.0
@@ -22,20 +25,20 @@ PERIOD = 60.0
 
 _LOG = structlog.get_logger("cleanup")
 
-Insight = res.Resource[dataplaneinsight.DataplaneInsight]
+Insight = res.Resource[insight_kinds.Insight]
 
 
 def departed(insights: Iterable[Insight], before: datetime) -> Iterator[res.Key]:
-    """The Dataplanes whose last stream ended before that time, and that have none open."""
+    """The proxies whose last stream ended before that time, and that have none open."""
     for each in insights:
         ends = [stream.disconnect_time for stream in each.spec.subscriptions]
         known = [end for end in ends if end is not None]
         if known and len(known) == len(ends) and max(known) < before:
-            yield res.Key(dataplane.KIND.name, each.meta.mesh, each.meta.name)
+            yield insight_kinds.proxy_key(each.key)
 
 
 class Cleanup:
-    """Looks every `period` seconds for Dataplanes that have been gone for longer than `age`."""
+    """Looks every `period` seconds for proxies that have been gone for longer than `age`."""
 
     def __init__(
         self,
@@ -44,8 +47,10 @@ class Cleanup:
         age: timedelta,
         measured: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
         period: float = PERIOD,
+        kind: kinds.Kind[Any] = dataplaneinsight.KIND,
     ) -> None:
-        """`measured` is entered around every look."""
+        """`measured` is entered around every look; `kind` is that of the insights looked at."""
+        self._kind = kind
         self._store = store
         self._clock = clock
         self._age = age
@@ -59,12 +64,12 @@ class Cleanup:
                 with self._measured():
                     await self.look()
             except errors.Unavailable as failure:
-                _LOG.warning("could not remove Dataplanes that are gone", error=str(failure))
+                _LOG.warning("could not remove proxies that are gone", error=str(failure))
             await asyncio.sleep(self._period)
 
     async def look(self) -> None:
         """Removes those that are due now."""
-        for key in departed(await self._store.list(dataplaneinsight.KIND), self._clock() - self._age):
+        for key in departed(await self._store.list(self._kind), self._clock() - self._age):
             with contextlib.suppress(errors.NotFound):  # somebody else was faster
                 await self._store.delete(key)
-                _LOG.info("Dataplane removed, its proxy is gone", mesh=key.mesh, dataplane=key.name)
+                _LOG.info("proxy removed, it is gone", kind=key.kind, mesh=key.mesh, proxy=key.name)

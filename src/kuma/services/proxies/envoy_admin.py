@@ -134,10 +134,10 @@ class EnvoyAdmin:
             raise errors.Unavailable(f"could not read from {who}: {failure}") from None
 
     async def _certificate_of(self, proxy: Proxy) -> bytes:
-        """What the admin listener of a Dataplane shows, DER; empty for other proxies, which have no such certificate."""
-        if not isinstance(proxy.spec, dataplane.Dataplane):
+        """What the admin listener of a proxy shows, DER; empty for a zone ingress, which we give none."""
+        if isinstance(proxy.spec, zoneingress.ZoneIngress):
             return b""
-        pair = await self._certificates.server(res.Resource(dataplane.KIND, proxy.meta, proxy.spec))
+        pair = await self._certificates.server(res.Resource(proxy.kind, proxy.meta, proxy.spec))
         return ssl.PEM_cert_to_DER_cert(pair.cert_pem.decode())
 
     async def _tls(self) -> ssl.SSLContext:

@@ -1,12 +1,14 @@
 """What the publisher knows of one stream, and of the proxies of one shape.
 
-A `Feed` is where publisher and stream meet: the publisher puts both halves of a configuration there, the stream takes
-the snapshot that is made of them.
+An `Outlet` is where publisher and stream meet. The `Feed` of a sidecar gets both halves of a configuration, and the
+stream takes the snapshot that is made of them.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import structlog
 
 from kuma.compiler import compile, matched
 from kuma.discovery import resources as xds
@@ -14,35 +16,59 @@ from kuma.plan import proxy
 from kuma.resources import resource as res
 from kuma.services.trust import identities
 
+_LOG = structlog.get_logger("publisher")
 
-class Feed:
-    """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource."""
+Subject = TypeVar("Subject", proxy.ProxyFacts, proxy.ZoneProxyFacts)
 
-    def __init__(self, key: res.Key, metadata: Mapping[str, Any], on_detach: "Callable[[Feed], None]") -> None:
+
+class Outlet(Generic[Subject]):
+    """What one stream reads: the newest snapshot, an event for newer ones, and who shaped each resource.
+
+    `own` is what the publisher compiled for this proxy alone, `subject` the facts that it was made of.
+    """
+
+    def __init__(self, key: res.Key, metadata: Mapping[str, Any]) -> None:
         self.key = key
         self.metadata = metadata
         self.snapshot: xds.Snapshot | None = None
         self.changed = asyncio.Event()
         self.identity: identities.Identity | identities.External | None = None
-        self.subject: proxy.ProxyFacts | None = None
-        self.said: matched.Matched | None = None
+        self.subject: Subject | None = None
         self.own: compile.Own | None = None
-        self.group: Group | None = None
-        self.basis: compile.Basis | None = None
         self.problems: tuple[str, ...] = ()
-        self._on_detach = on_detach
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
         """The resources that shaped one Envoy resource, the one it stands for first."""
+        return self.own.authors.get((type_url, name), ()) if self.own is not None else ()
+
+    def told(self, document: str) -> bytes | None:
+        """What the proxy's agent is told in a document, None where it gets none of that name."""
+        return self.own.documents.get(document) if self.own is not None else None
+
+    def give(self, made: xds.Snapshot) -> None:
+        """Hands a snapshot to the stream, if it does not have it yet."""
+        if self.snapshot is None or not _is_same(self.snapshot, made):
+            self.snapshot = made
+            self.changed.set()
+
+
+class Feed(Outlet[proxy.ProxyFacts]):
+    """What the stream of a sidecar reads, and the shape that it shares with others."""
+
+    def __init__(self, key: res.Key, metadata: Mapping[str, Any], on_detach: "Callable[[Feed], None]") -> None:
+        super().__init__(key, metadata)
+        self.said: matched.Matched | None = None
+        self.group: Group | None = None
+        self.basis: compile.Basis | None = None
+        self._on_detach = on_detach
+
+    def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
+        """As of any proxy; what is not its own is of its shape."""
         if self.own is not None and (type_url, name) in self.own.authors:
             return self.own.authors[type_url, name]
         shape = self.group.shape if self.group is not None else None
         built = shape.built.get((type_url, name)) if shape is not None else None
         return built.authors if built is not None else ()
-
-    def told(self, document: str) -> bytes | None:
-        """What the proxy's agent is told in a document, None where it gets none of that name."""
-        return self.own.documents.get(document) if self.own is not None else None
 
     def detach(self) -> None:
         """The stream is gone."""
@@ -58,10 +84,7 @@ class Feed:
             return
         if self.basis is None or not self.basis.is_same(group.basis):
             return
-        made = compile.snapshot(own, group.shape)
-        if self.snapshot is None or not _is_same(self.snapshot, made):
-            self.snapshot = made
-            self.changed.set()
+        self.give(compile.snapshot(own, group.shape))
 
 
 class Group:
@@ -75,6 +98,15 @@ class Group:
         self.basis: compile.Basis | None = None
         self.is_behind = False
         self.problems: tuple[str, ...] = ()
+
+
+def reported(found: Iterable[str], before: tuple[str, ...], **who: str) -> tuple[str, ...]:
+    """Logs what policies ask for and could not be done, unless it was said before; `who` it concerns."""
+    problems = tuple(dict.fromkeys(found))
+    for each in problems:
+        if each not in before:
+            _LOG.warning("a change that a policy asks for cannot be made", problem=each, **who)
+    return problems
 
 
 def _is_same(old: xds.Snapshot, new: xds.Snapshot) -> bool:

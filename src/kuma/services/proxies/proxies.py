@@ -1,10 +1,11 @@
-"""What a connected proxy means: who it is, whether it may connect, its Dataplane's life, its configuration.
+"""What a connected proxy means: who it is, whether it may connect, its resource's life, its configuration.
 
 A proxy either belongs to a Dataplane that somebody created, or brings its own along in the metadata of its node. The
 latter is registered when its stream opens, and removed when it says goodbye, or some seconds after its last stream is
 gone. Several may bring the same Dataplane: a successor while its predecessor drains, or a second agent by mistake. The
-definition of the latest one that is still here is the one that is stored. That a Dataplane is the proxy's own is remembered by its insight, which keeps the definition that came along:
-so a control plane that was killed finds out later whom nobody will say goodbye for.
+definition of the latest one that is still here is the one that is stored. That a Dataplane is the proxy's own is
+remembered by its insight, which keeps the definition that came along: so a control plane that was killed finds out
+later whom nobody will say goodbye for. All of that holds for a zone egress and its ZoneEgress.
 Source: Kuma's documentation, "Data plane proxy" (Lifecycle); the goodbye is an addition.
 """
 
@@ -23,10 +24,9 @@ from kuma.policy_engine import collectors
 from kuma.resources import codec
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
-from kuma.resources.kinds import dataplaneinsight as insight_kind
 from kuma.services import resources as managing
-from kuma.services.insights import dataplane_insights
-from kuma.services.proxies import nodes, offered, refusals, rejections
+from kuma.services.insights import dataplane_insights, insight_kinds
+from kuma.services.proxies import credentials, nodes, offered, refusals, rejections
 from kuma.services.rules import workload_rules
 from kuma.store import protocol
 
@@ -34,6 +34,7 @@ DEREGISTRATION_DELAY = 10.0
 RECOVERY_GRACE = 60.0
 """Seconds after a start that proxies of an earlier run have to come back; Envoy tries again within 30."""
 
+_KINDS = {each.name: each for each in insight_kinds.PROXIES}
 _LOG = structlog.get_logger("proxies")
 
 
@@ -76,14 +77,6 @@ class Publisher(Protocol):
         ...
 
 
-class Validator(Protocol):
-    """Checks the credentials of proxies."""
-
-    async def validate_dataplane(self, token: str, dataplane: res.Resource[dataplanes.Dataplane]) -> None:
-        """Unauthenticated unless the token is for this Dataplane."""
-        ...
-
-
 class Session:
     """One ADS stream of a proxy. `close` it exactly when the stream ends, however it ends."""
 
@@ -97,7 +90,7 @@ class Session:
         kri: str,
         definition: str = "",
     ) -> None:
-        """`kri` is the Dataplane's. `definition`: the text that made it, where the proxy registered it itself."""
+        """`kri` is that of its resource. `definition`: the text that made it, where the proxy registered it itself."""
         self.key = key
         self.kri = kri
         self.feed = feed
@@ -139,12 +132,11 @@ class Session:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Admission:
-    """A proxy that may connect: its Dataplane as stored (None: not yet), and the document that it brought (or None)."""
+    """A proxy that may connect: its resource as stored, else as it brought it, and the document that it brought (or None)."""
 
     key: res.Key
-    stored: res.Resource[Any] | None
     document: Mapping[str, Any] | None
-    dataplane: res.Resource[Any]
+    resource: res.Resource[Any]
 
 
 class Proxies:
@@ -155,17 +147,17 @@ class Proxies:
         resources: managing.ResourceManager,
         publisher: Publisher,
         insights: dataplane_insights.DataplaneInsights,
-        validator: Validator | None,
+        admission: credentials.Credentials,
         delay: float = DEREGISTRATION_DELAY,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`validator` None lets everybody in (`dpServer.authn` type `none`). `delay` is in seconds, `now` steady."""
+        """`delay` is in seconds, `now` steady."""
         self._resources = resources
         self._store: protocol.Store = resources.store
         self._workloads = workload_rules.WorkloadRules(self._store, resources.role.zone, resources.role.environment)
         self._publisher = publisher
         self._insights = insights
-        self._validator = validator
+        self._credentials = admission
         self._delay = delay
         self._now = now
         self._sessions: dict[res.Key, list[Session]] = {}  # in the order in which they came
@@ -184,31 +176,31 @@ class Proxies:
     async def connect(self, node: nodes.Node, credential: str) -> Session:
         """Opens a session for a stream.
 
-        Unauthenticated where the credential does not fit, NotFound where there is no Dataplane and none came along,
+        Unauthenticated where the credential does not fit, NotFound where there is no resource and none came along,
         BadRequest or InvalidResource where the node or what it brought is wrong.
         """
         with self._refusals.reported(node.id):
             admission = await self._admit(node, credential)
             if admission.document is None:
-                return self._open(node, admission.dataplane)
+                return self._open(node, admission.resource)
             async with self._registering:
-                dataplane, is_own = await self._register(admission.key, admission.document)
-                return self._open(node, dataplane, node.offered if is_own else "")
+                resource, is_own = await self._register(admission.key, admission.document)
+                return self._open(node, resource, node.offered if is_own else "")
 
-    def _open(self, node: nodes.Node, dataplane: res.Resource[Any], definition: str = "") -> Session:
-        key = dataplane.key
+    def _open(self, node: nodes.Node, resource: res.Resource[Any], definition: str = "") -> Session:
+        key = resource.key
         self._leaving.pop(key, None)
         metadata = dict(node.metadata)
         lacking = {proxy.LACKING: list(node.lacking)} if node.lacking else {}
         feed = self._publisher.attach(key, metadata | lacking)
         shown = metadata if definition else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
         connection = self._insights.open(key, shown, lambda: feed.identity, lambda: feed.told(collectors.DOCUMENT))
-        session = Session(self, key, feed, connection, kri=res.ref_to(dataplane).kri, definition=definition)
+        session = Session(self, key, feed, connection, kri=res.ref_to(resource).kri, definition=definition)
         self._sessions.setdefault(key, []).append(session)
         return session
 
     def end(self, session: Session) -> None:
-        """A session is over. Without another one, the Dataplane that it registered leaves after the delay.
+        """A session is over. Without another one, the resource that it registered leaves after the delay.
 
         With another one, what that one registered is put back at once.
         """
@@ -236,19 +228,25 @@ class Proxies:
         return next((each for each in staying if each is not leaving), None)
 
     async def dataplane_for(self, node: nodes.Node, credential: str) -> res.Resource[dataplanes.Dataplane]:
-        """The Dataplane of a proxy that opens another kind of stream: stored, or as it brought it. Raises as `connect`."""
+        """The Dataplane of a proxy that opens another kind of stream: stored, or as it brought it.
+
+        Raises as `connect`, and BadRequest for a proxy that has no Dataplane.
+        """
         with self._refusals.reported(node.id):
-            return (await self._admit(node, credential)).dataplane
+            found = (await self._admit(node, credential)).resource
+            if found.kind is not dataplanes.KIND:
+                raise errors.BadRequest(f"a {found.kind.name} has no applications whose health could be checked")
+            return found
 
     async def goodbye(self, key: res.Key, credential: str, definition: str = "") -> None:
-        """A proxy leaves: removes the Dataplane that it registered itself, at once; one that others created stays.
+        """A proxy leaves: removes the resource that it registered itself, at once; one that others created stays.
 
         So does one that another proxy has registered too, with the definition of that one. `definition` is what the
         leaving proxy brought; older agents do not say. NotFound where there is none, Unauthenticated where the
         credential is not for it.
         """
         stored = await self._store.get(key)
-        await self._authenticate(stored, credential)
+        await self._credentials.check(stored, credential)
         async with self._registering:
             leaving, current = self._leaver(key, definition), self._heir(key)
             heir = self._heir(key, leaving)
@@ -273,34 +271,31 @@ class Proxies:
     # --- joining ------------------------------------------------------------------------------------------------------
 
     async def _admit(self, node: nodes.Node, credential: str) -> _Admission:
-        key = nodes.dataplane_key(node.id)
+        key = nodes.proxy_key(node)
         stored = await self._find(key)
         if not node.offered:
             if stored is None:
                 raise errors.NotFound(
-                    f'resource "{node.id}" not found; create a Dataplane in Kuma CP first '
+                    f'resource "{node.id}" not found; create a {key.kind} in Kuma CP first '
                     "or pass it as an argument to kuma-dp"
                 )
-            await self._authenticate(stored, credential)
-            return _Admission(key, stored, None, stored)
+            await self._credentials.check(stored, credential)
+            return _Admission(key, None, stored)
         document = offered.document_of(node.offered)
-        brought = codec.decode(dataplanes.KIND, document)
+        brought = codec.decode(_KINDS[key.kind], document)
         if (brought.meta.mesh, brought.meta.name) != (key.mesh, key.name):
             raise errors.BadRequest(
-                f'the Dataplane "{brought.meta.mesh}.{brought.meta.name}" is not the one of node "{node.id}"'
+                f'the {key.kind} "{brought.meta.mesh}.{brought.meta.name}" is not the one of node "{node.id}"'
             )
-        await self._workloads.require(brought)
-        await self._authenticate(brought, credential)
+        if brought.kind is dataplanes.KIND:
+            await self._workloads.require(brought)
+        await self._credentials.check(brought, credential)
         if stored is not None:
-            await self._authenticate(stored, credential)
-        return _Admission(key, stored, document, stored or brought)
-
-    async def _authenticate(self, proxy: res.Resource[Any], credential: str) -> None:
-        if self._validator is not None:
-            await self._validator.validate_dataplane(credential, proxy)
+            await self._credentials.check(stored, credential)
+        return _Admission(key, document, stored or brought)
 
     async def _register(self, key: res.Key, document: Mapping[str, Any]) -> tuple[res.Resource[Any], bool]:
-        """Stores what a proxy brought along; whether the Dataplane is its own, rather than another's that it renews."""
+        """Stores what a proxy brought along; whether the resource is its own, rather than another's that it renews."""
         is_own = await self._find(key) is None or await self._is_registered(key)
         try:
             return await self._put(key, document), is_own
@@ -312,7 +307,7 @@ class Proxies:
             raise
 
     async def _put(self, key: res.Key, document: Mapping[str, Any]) -> res.Resource[Any]:
-        outcome = await self._resources.put(dataplanes.KIND, key.mesh, key.name, document, None)
+        outcome = await self._resources.put(_KINDS[key.kind], key.mesh, key.name, document, None)
         return outcome.resource
 
     async def _find(self, key: res.Key) -> res.Resource[Any] | None:
@@ -333,9 +328,9 @@ class Proxies:
         """
         await self._insights.close_abandoned(is_alive)
         deadline = self._now() + grace
-        for insight in await self._store.list(insight_kind.KIND):
+        for insight in [each for kind in insight_kinds.INSIGHTS for each in await self._store.list(kind)]:
             if not insight.spec.is_online and _definition_of(insight.spec):
-                self._leaving[res.Key(dataplanes.KIND.name, insight.meta.mesh, insight.meta.name)] = deadline
+                self._leaving[insight_kinds.proxy_key(insight.key)] = deadline
         self._left.set()
 
     async def run(self) -> None:
@@ -373,7 +368,7 @@ class Proxies:
             await self._remove_unless_elsewhere(key)
 
     async def _remove_unless_elsewhere(self, key: res.Key) -> None:
-        insight = await self._find(dataplane_insights.insight_key(key))
+        insight = await self._find(insight_kinds.insight_key(key))
         last = insight.spec.subscriptions[-1] if insight is not None and insight.spec.subscriptions else None
         elsewhere = last is not None and last.control_plane_instance_id != self._insights.instance_id
         if elsewhere and last is not None and last.disconnect_time is None:
@@ -383,22 +378,22 @@ class Proxies:
     async def _remove(self, key: res.Key) -> None:
         self._leaving.pop(key, None)
         try:
-            await self._resources.delete(dataplanes.KIND, key.mesh, key.name, None)
+            await self._resources.delete(_KINDS[key.kind], key.mesh, key.name, None)
         except errors.NotFound:
             return  # somebody else was faster
         _LOG.info("self-registered proxy removed", mesh=key.mesh, proxy=key.name)
 
     async def _is_registered(self, key: res.Key, definition: str = "") -> bool:
-        """Whether the Dataplane is a proxy's own, and made from this `definition` where one is given."""
+        """Whether the resource is a proxy's own, and made from this `definition` where one is given."""
         if key in self._leaving and not definition:
             return True
         if any(definition in ("", each.definition) for each in self._sessions.get(key, ()) if each.definition):
             return True
-        insight = await self._find(dataplane_insights.insight_key(key))
+        insight = await self._find(insight_kinds.insight_key(key))
         known = _definition_of(insight.spec) if insight is not None else ""
         return bool(known) and definition in ("", known)
 
 
-def _definition_of(insight: insight_kind.DataplaneInsight) -> str:
-    """What a proxy brought that registered its Dataplane itself: see the module."""
+def _definition_of(insight: insight_kinds.Insight) -> str:
+    """What a proxy brought that registered itself: see the module."""
     return str((insight.metadata or {}).get(nodes.RESOURCE, ""))

@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 
 from kuma.base import errors
-from kuma.compiler import admin, compile, credentials, matched
+from kuma.compiler import admin, compile, credentials, matched, zone_egress
 from kuma.mesh import view, zones
 from kuma.plan import proxy
 from kuma.resources import catalog as catalogs
 from kuma.resources import resource as res
+from kuma.resources.kinds import zoneegress
 from kuma.services import metrics as metering
-from kuma.services.proxies import feeds
+from kuma.services.proxies import egresses, feeds
 from kuma.services.trust import admin_certificates as admin_issuing
 from kuma.services.trust import identities as issuing
 from kuma.store import protocol as stores
@@ -47,6 +48,7 @@ class Publisher:
         store: stores.Store,
         catalog: catalogs.Catalog,
         compiler: compile.Compiler,
+        egress_compiler: zone_egress.ZoneEgressCompiler,
         identities: issuing.Identities,
         admin_certificates: admin_issuing.AdminCertificates,
         metrics: metering.Metrics,
@@ -68,6 +70,7 @@ class Publisher:
         self._edits: list[view.Edit] = []
         self._stale: dict[feeds.Feed, matched.Matched | None] = {}
         self._wake = asyncio.Event()
+        self._egresses = egresses.Egresses(egress_compiler, identities, admin_certificates, metrics, self._wake.set)
         self._failed: dict[feeds.Feed | feeds.Group, asyncio.TimerHandle] = {}
         self.ready = asyncio.Event()
 
@@ -76,8 +79,10 @@ class Publisher:
         """The picture that the last compile used."""
         return self._world
 
-    def attach(self, key: res.Key, metadata: Mapping[str, Any]) -> feeds.Feed:
-        """A feed for a stream of the proxy at `key`; its snapshot follows as soon as the Dataplane is known."""
+    def attach(self, key: res.Key, metadata: Mapping[str, Any]) -> feeds.Feed | egresses.Feed:
+        """A feed for a stream of the proxy at `key`; its snapshot follows as soon as its resource is known."""
+        if key.kind == zoneegress.KIND.name:
+            return self._egresses.attach(key, metadata)
         feed = feeds.Feed(key, metadata, self._detach)
         self._feeds.setdefault(key, {})[feed] = None
         self.refresh(feed)
@@ -90,6 +95,8 @@ class Publisher:
 
     def refresh_key(self, key: res.Key) -> None:
         """Compiles the personal half of a proxy again, say because its certificate was renewed."""
+        if key.kind == zoneegress.KIND.name:
+            self._egresses.refresh(key.name)
         for feed in self._feeds.get(key, ()):
             self.refresh(feed)
 
@@ -99,12 +106,12 @@ class Publisher:
             self.refresh_key(key)
 
     def _detach(self, feed: feeds.Feed) -> None:
-        feeds = self._feeds.get(feed.key, {})
-        feeds.pop(feed, None)
+        others = self._feeds.get(feed.key, {})
+        others.pop(feed, None)
         self._stale.pop(feed, None)
         self._give_up(feed)
         self._leave(feed)
-        if not feeds:
+        if not others:
             self._feeds.pop(feed.key, None)
             self._forget(feed.key)
 
@@ -153,7 +160,8 @@ class Publisher:
             self.ready.set()
 
     async def _take(self, edits: Iterable[view.Edit]) -> None:
-        self._world, touched = self._world.advance(edits)
+        before = self._world
+        self._world, touched = before.advance(edits)
         for each, reason in touched.refused:
             _LOG.error("resource is left out of the picture", resource=str(each.resource.key), error=reason)
         for mesh in touched.meshes:
@@ -161,6 +169,8 @@ class Publisher:
         for key in touched.proxies:
             self.refresh_key(key)
         self._refresh_addressed(touched)
+        self._egresses.take(before, self._world, touched)
+        await self._egresses.publish(self._world)  # first, so that what proxies are sent to is there
         stale, self._stale = self._stale, {}
         changed: dict[feeds.Feed, None] = {}
         reached = [each for each in self._groups.values() if each.is_behind or self._is_reached(each, touched)]
@@ -256,8 +266,8 @@ class Publisher:
             made = self._compiler.with_endpoints(picture, feed.subject, before, services, targets)
         group.shape = made or self._compiler.shape(picture, feed.subject, feed.said, before)
         group.basis, group.is_behind = self._compiler.basis(picture, feed.subject), False
-        group.problems = _reported(
-            [each for built in group.shape.built.values() for each in built.problems], group.problems, group.mesh
+        group.problems = feeds.reported(
+            [each for built in group.shape.built.values() for each in built.problems], group.problems, mesh=group.mesh
         )
         after = group.shape.sets
         return (
@@ -328,7 +338,7 @@ class Publisher:
             return False
         issued = compile.Issued(_pems(by_mesh), _pems(by_identity))
         own = self._compiler.own(picture, subject, said, issued, certificate)
-        feed.problems = _reported(own.problems, feed.problems, feed.key.mesh, proxy=feed.key.name)
+        feed.problems = feeds.reported(own.problems, feed.problems, mesh=feed.key.mesh, proxy=feed.key.name)
         feed.identity = by_identity or by_mesh
         if basis.held.chosen is not None and basis.held.is_external:
             feed.identity = issuing.External(str(basis.held.chosen.kri), picture.trusts.kris)
@@ -400,12 +410,3 @@ class Publisher:
 
 def _pems(identity: issuing.Identity | None) -> compile.Identity | None:
     return compile.Identity(identity.cert_pem, identity.key_pem, identity.ca_pem) if identity is not None else None
-
-
-def _reported(found: Iterable[str], before: tuple[str, ...], mesh: str, **who: str) -> tuple[str, ...]:
-    """Logs what policies ask for and could not be done, unless it was said before."""
-    problems = tuple(dict.fromkeys(found))
-    for each in problems:
-        if each not in before:
-            _LOG.warning("a change that a policy asks for cannot be made", problem=each, mesh=mesh, **who)
-    return problems

@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 from kuma.base import errors
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
-from kuma.resources.kinds import secret
+from kuma.resources.kinds import secret, zoneegress
 from kuma.security import authorities, certificates, keys, tokens
 from kuma.store import protocol
 
 ADMIN_CA = res.Key(secret.GLOBAL_KIND.name, "", "envoy-admin-ca")
+
+
+Proxy = (
+    res.Resource[dataplanes.Dataplane]
+    | res.Resource[zoneegress.ZoneEgress]
+    | res.Resource[dataplanes.Dataplane | zoneegress.ZoneEgress]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,20 @@ class AdminCertificates:
             except errors.AlreadyExists:
                 return  # another control plane was faster
 
-    async def server(self, dataplane: res.Resource[dataplanes.Dataplane]) -> keys.KeyPair:
+    async def server(
+        self, proxy: Proxy
+    ) -> keys.KeyPair:
         """What the admin listener of a proxy serves: its addresses as SANs. Equal bytes for equal addresses.
 
         Unavailable where the CA is absent or damaged.
         """
         known = await self._current()
-        addresses = addresses_of(dataplane.spec)
-        made = known.servers.get(dataplane.key)
+        addresses = addresses_of(proxy.spec)
+        made = known.servers.get(proxy.key)
         if made is None or made[0] != addresses:
-            name = f"{dataplane.key.mesh}/{dataplane.key.name}"
+            name = f"{proxy.key.mesh}/{proxy.key.name}"
             made = (addresses, certificates.admin_server(known.authority, name, addresses))
-            known.servers[dataplane.key] = made
+            known.servers[proxy.key] = made
         return made[1]
 
     async def client(self) -> keys.KeyPair:
@@ -70,7 +79,7 @@ class AdminCertificates:
         return (await self._current()).authority.bundle_pem
 
     def forget(self, key: res.Key) -> None:
-        """Lets go of the certificate of a Dataplane that is gone."""
+        """Lets go of the certificate of a proxy that is gone."""
         if self._known is not None:
             self._known.servers.pop(key, None)
 
@@ -89,9 +98,11 @@ class AdminCertificates:
         return self._known
 
 
-def addresses_of(spec: dataplanes.Dataplane) -> tuple[str, ...]:
+def addresses_of(spec: dataplanes.Dataplane | zoneegress.ZoneEgress) -> tuple[str, ...]:
     """Where a proxy is reached: its address, then the advertised one where it differs."""
     if spec.networking is None:
         return ()
+    if isinstance(spec.networking, zoneegress.Networking):
+        return (spec.networking.address,)
     both = (spec.networking.address, spec.networking.advertised_address)
     return tuple(dict.fromkeys(each for each in both if each))

@@ -1,24 +1,25 @@
 """The certificates that proxies prove themselves with: issued on first need, kept, renewed before they end.
 
-A proxy has one of its mesh's CA, one because of its MeshIdentity, or both while a mesh goes from one to the other. The
-publisher asks `current` and `by_identity` whenever it compiles a proxy, and `run` tells it which proxies to compile
-again: those with a certificate that has reached four fifths of its life, and those whose CA was replaced in its Secret.
-One heap of dates and one timer serve all certificates.
+A proxy has one of its mesh's CA, one because of its MeshIdentity, or both while a mesh goes from one to the other; a
+zone egress has one of the CA of every mesh that it serves. The publisher asks `current` and `by_identity` whenever it
+compiles a proxy, and `run` tells it which proxies to compile again: those with a certificate that has reached four
+fifths of its life, and those whose CA was replaced in its Secret. One heap of dates and one timer serve all
+certificates.
 """
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from kuma.base import errors
-from kuma.mesh import spiffe_ids
+from kuma.base import errors, labels
+from kuma.mesh import destinations, spiffe_ids
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplane as dataplanes
 from kuma.resources.kinds import mesh as meshes
-from kuma.resources.kinds import meshidentity, secret
+from kuma.resources.kinds import meshidentity, secret, zoneegress
 from kuma.security import authorities, certificates, tokens, workloads
 from kuma.services.trust import cas, identity_cas
 from kuma.store import protocol
@@ -67,6 +68,11 @@ Slot = tuple[res.Key, bool]
 """Whose certificate it is, and whether it is there because of a MeshIdentity."""
 
 
+def egress_key(mesh: str, egress: str) -> res.Key:
+    """Under what the identity of a zone egress in one mesh is held: an egress has one in each."""
+    return res.Key(zoneegress.KIND.name, mesh, egress)
+
+
 @dataclass(slots=True)
 class _Held:
     identity: Identity
@@ -104,12 +110,22 @@ class Identities:
         The same object as before, unless its names, backend, CA or lifetime changed or it is due for renewal.
         Unavailable where the CA cannot be used or the proxy has no name to certify.
         """
+        return await self._by_mesh(dataplane.key, mesh, lambda: workloads.identity_tags(dataplane))
+
+    async def of_egress(self, mesh: res.Resource[meshes.Mesh], egress: str) -> Identity | None:
+        """The identity that a zone egress has in a mesh; None where it has no mutual TLS. Otherwise as `current`."""
+        key = egress_key(mesh.meta.name, egress)
+        return await self._by_mesh(key, mesh, lambda: {labels.SERVICE_TAG: {destinations.EGRESS_SERVICE}})
+
+    async def _by_mesh(
+        self, key: res.Key, mesh: res.Resource[meshes.Mesh], tags: Callable[[], Mapping[str, set[str]]]
+    ) -> Identity | None:
         issuer = await self._cas.of(mesh)
-        slot = dataplane.key, False
+        slot = key, False
         if issuer is None:
             self._forget(slot)
             return None
-        uris = tuple(certificates.workload_uris(mesh.meta.name, workloads.identity_tags(dataplane)))
+        uris = tuple(certificates.workload_uris(mesh.meta.name, tags()))
         supported = tuple(each.name for each in mesh.spec.mtls.backends) if mesh.spec.mtls else ()
         return self._issued(slot, issuer, uris, supported)
 
@@ -180,7 +196,7 @@ class Identities:
         return self._due[0][0] if self._due else None
 
     async def run(self, on_due: Callable[[res.Key], None]) -> None:
-        """Calls `on_due` with the key of each Dataplane whose identity must be asked for again. Runs until cancelled.
+        """Calls `on_due` with the key of each proxy whose identity must be asked for again. Runs until cancelled.
 
         `on_due` must be quick: it marks the proxy as changed. It is called again after `retry` if nobody came.
         """
