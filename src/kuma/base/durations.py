@@ -25,7 +25,6 @@ _GO_UNITS = {
 }
 _GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _KUMA_UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
-_PROTO = re.compile(r"^(-?)(\d+)(?:\.(\d{1,9}))?s$")
 
 
 def parse_go(text: str) -> int:
@@ -80,16 +79,6 @@ def _decimal(value: int, unit: int) -> str:
     whole, fraction = divmod(value, unit)
     digits = len(str(unit)) - 1
     return f"{whole}.{fraction:0{digits}d}".rstrip("0").rstrip(".") if fraction else str(whole)
-
-
-def parse_proto(text: str) -> int:
-    """Nanoseconds of a proto JSON duration (`"1.5s"`); ValueError otherwise (protobuf.dev, Duration)."""
-    found = _PROTO.match(text)
-    if found is None:
-        raise ValueError(f'bad Duration: time: invalid duration "{text}"')
-    sign, whole, fraction = found.groups()
-    nanos = int(whole) * SECOND + int((fraction or "").ljust(9, "0"))
-    return -nanos if sign else nanos
 
 
 def format_proto(nanos: int) -> str:

@@ -14,7 +14,6 @@ from kuma.plan import nodes
 
 ORIGIN = "dynamic-config"
 DNS = "dns"
-METRICS = "meshmetric"
 
 
 def listener(

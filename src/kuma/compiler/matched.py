@@ -86,14 +86,6 @@ class Matched:
     around: surroundings.Surroundings
     source_tags: str = ""
 
-    def is_same(self, other: "Matched") -> bool:
-        """Whether the same policies speak, in equal contexts."""
-        if self is other:
-            return True
-        if self.around is not other.around or self.source_tags != other.source_tags:
-            return False
-        return all(mine.is_same(its) for mine, its in zip(self.voices, other.voices, strict=True))
-
     def is_same_of_own(self, other: "Matched") -> bool:
         """Whether the half of the configuration that is the proxy's own is told the same."""
         return all(mine.is_same_of_own(its) for mine, its in zip(self.voices, other.voices, strict=True))
@@ -101,10 +93,6 @@ class Matched:
     def editing(self, hook: str) -> Iterator[Voice]:
         """Those who do something at a hook, in the order of their edits."""
         return (each for each in self.voices if policy.overrides(each.speaker, hook))
-
-    def of_kind(self, kind: str) -> rules.ProxyRules | None:
-        """The rules of one kind; None where no such policy shapes proxies."""
-        return next((each.found for each in self.voices if each.speaker.kind.name == kind), None)
 
 
 class Matcher:
@@ -214,7 +202,6 @@ def context_of(picture: view.MeshView, subject: proxy.ProxyFacts, *, unified: bo
         unified=unified,
         ipv6=subject.ipv6,
         transparent=subject.redirect.enabled,
-        permissive=picture.is_permissive,
         egress=picture.routing.through is not None,
         collectors=collectors.known(picture.of_kind("MeshOpenTelemetryBackend")),
     )

@@ -14,7 +14,6 @@ from envoy.config.core.v3 import (
     config_source_pb2,
     extension_pb2,
     health_check_pb2,
-    protocol_pb2,
     substitution_format_string_pb2,
 )
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
@@ -153,7 +152,6 @@ ConfigSource = config_source_pb2.ConfigSource
 HealthCheck = health_check_pb2.HealthCheck
 HealthCheckEventFile = health_file_pb2.HealthCheckEventFileSink
 HeaderValueOption = base_pb2.HeaderValueOption
-HttpCommonOptions = protocol_pb2.HttpProtocolOptions
 V3 = config_source_pb2.ApiVersion.V3
 INBOUND = base_pb2.TrafficDirection.INBOUND
 OUTBOUND = base_pb2.TrafficDirection.OUTBOUND

@@ -1,7 +1,7 @@
 """Who answers for a service: the endpoints behind each `kuma.io/service`, and what they speak.
 
 The index is advanced by those who joined, changed or left; services they have no part in keep their objects. Most of
-them are proxies of the mesh; `mesh.zones` and `mesh.external` add other zones and destinations outside the mesh.
+them are proxies of the mesh; `mesh.zones` adds those of other zones and destinations outside the mesh.
 """
 
 from collections.abc import Collection, Iterable, Mapping

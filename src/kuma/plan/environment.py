@@ -15,13 +15,12 @@ SIGNALS = ("traces", "logs", "metrics")
 class Inventory:
     """`present` are the signals that some variable is about, `overrides` the kinds of those for one signal alone.
 
-    `problems` are what the agent objected to, as `<signal>.<field>`. Without an inventory `is_known` is False.
+    `problems` are what the agent objected to, as `<signal>.<field>`.
     """
 
     present: frozenset[str] = frozenset()
     overrides: tuple[tuple[str, tuple[str, ...]], ...] = ()
     problems: tuple[str, ...] = ()
-    is_known: bool = False
 
 
 UNKNOWN = Inventory()
@@ -34,7 +33,7 @@ def read(metadata: object) -> Inventory:
     shared = _has_input(metadata.get("shared"))
     present = frozenset(each for each in SIGNALS if shared or _has_input(metadata.get(each)))
     overrides = tuple((each, kinds) for each in SIGNALS if (kinds := _texts(_of(metadata, each).get("overrideKinds"))))
-    return Inventory(present, overrides, _texts(metadata.get("validationErrors")), is_known=True)
+    return Inventory(present, overrides, _texts(metadata.get("validationErrors")))
 
 
 def _of(metadata: Mapping[str, Any], key: str) -> Mapping[str, Any]:

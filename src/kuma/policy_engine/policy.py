@@ -28,9 +28,9 @@ from kuma.resources import resource as res
 class Context:
     """The few facts of mesh and proxy that translations need.
 
-    `mtls`: the proxy speaks mutual TLS, `permissive`: inbounds of the mesh take plaintext, too. `identified`: its identity
-    comes from a MeshIdentity, so that clients are known by SPIFFE ID and not by tags. `zone` is where the proxy lives,
-    `egress`: whatever leaves the zone goes through its egress; `own`: what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
+    `mtls`: the proxy speaks mutual TLS. `identified`: its identity comes from a MeshIdentity, so that clients are known by
+    SPIFFE ID and not by tags. `zone` is where the proxy lives, `egress`: whatever leaves the zone goes through its egress;
+    `own`: what the policy's `personal` returned. `collectors` are the mesh's MeshOpenTelemetryBackends, the oldest first.
     """
 
     mesh: str
@@ -39,7 +39,6 @@ class Context:
     unified: bool = False
     ipv6: bool = True
     transparent: bool = False
-    permissive: bool = False
     egress: bool = False
     identified: bool = False
     collectors: tuple[telemetry.Collector, ...] = ()

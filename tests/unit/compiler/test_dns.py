@@ -91,7 +91,7 @@ def test_no_document_no_listener() -> None:
 
 
 def test_documents_are_served_by_name_and_version() -> None:
-    bodies = {dynamic_config.DNS: b'{"a":1}', dynamic_config.METRICS: b'{"b":"longest"}'}
+    bodies = {dynamic_config.DNS: b'{"a":1}', "meshmetric": b'{"b":"longest"}'}
     made = shown(dynamic_config.listener(bodies, "/w", unified=False))
     assert (made["name"], made["address"]) == (
         "_kuma:dynamicconfig",
