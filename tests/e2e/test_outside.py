@@ -1,5 +1,6 @@
 """What is outside the mesh: dialled by the client's Envoy itself, by host name, in plain text or with TLS of its own."""
 
+import base64
 import contextlib
 import http.server
 import ssl
@@ -101,3 +102,36 @@ def test_it_may_ask_for_a_certificate(mesh: meshes.Mesh, tmp_path: Path) -> None
         pair = {"clientCert": mine.cert, "clientKey": mine.key}
         external(mesh, port, **roots, **{key: {"inlineString": pem.decode()} for key, pem in pair.items()})
         traffic.until_status(web.url("outside"), 200)
+
+
+def test_certificates_and_keys_come_from_secrets_and_change_with_them(mesh: meshes.Mesh, tmp_path: Path) -> None:
+    (tmp_path / "server.pem").write_bytes(SERVER.cert + SERVER.key)
+    (tmp_path / "ca.pem").write_bytes(CA.cert)
+    mine, forged = (pki.issue(["spiffe://elsewhere/web"], signer) for signer in (CA, STRANGER))
+
+    def keep(name: str, pem: bytes) -> None:
+        data = base64.b64encode(pem).decode()
+        mesh.plane.put({"type": "Secret", "mesh": mesh.name, "name": name, "data": data})
+
+    with server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
+        external(mesh, port, **{name: {"secret": name.lower()} for name in ("caCert", "clientCert", "clientKey")})
+        web = client(mesh)
+        traffic.until_status(web.url("outside"), 503)
+        keep("cacert", CA.cert)
+        keep("clientcert", mine.cert)
+        traffic.until_status(web.url("outside"), 503)
+        keep("clientkey", mine.key)
+        traffic.until_status(web.url("outside"), 200)
+        shown = mesh.plane.call("GET", f"/meshes/{mesh.name}/dataplanes/web/_config").text
+        for pem in (CA.cert, mine.cert, mine.key):
+            assert base64.b64encode(pem).decode() not in shown
+        keep("cacert", STRANGER.cert)
+        network.until("it is no longer trusted", lambda: traffic.status(web.url("outside")) == 503)
+        keep("cacert", CA.cert)
+        traffic.until_status(web.url("outside"), 200)
+        keep("clientcert", forged.cert + mine.cert)
+        keep("clientkey", forged.key)
+        network.until("we are no longer trusted", lambda: traffic.status(web.url("outside")) == 503)
+    output = (mesh.plane.folder / "kuma-cp.log").read_text()
+    assert "PRIVATE KEY" not in output
+    assert base64.b64encode(mine.key).decode() not in output

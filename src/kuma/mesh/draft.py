@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from kuma.base.kri import Kri
-from kuma.mesh import backing, destinations, endpoints, picture, readiness, spiffe_ids, vips, zones
+from kuma.mesh import backing, destinations, endpoints, picture, readiness, secrets, spiffe_ids, vips, zones
 from kuma.mesh import outbounds as reaching
 from kuma.resources import dns_vips, selectors
 from kuma.resources import resource as res
@@ -21,6 +21,7 @@ OTHERS = (
     "MeshOpenTelemetryBackend",
     "MeshTrust",
     "MeshZoneAddress",
+    "Secret",
 )
 """Kinds of a mesh, beside its policies, whose resources are kept whole."""
 
@@ -196,6 +197,9 @@ class Draft:
         if kept is None:
             return
         view = self.meshes[mesh] = replace(view, others={**view.others, kind: kept})
+        if kind == "Secret":
+            self._secret(view, edit.resource.meta.name)
+            return
         if kind == "MeshTrust":
             self.meshes[mesh] = replace(view, trusts=spiffe_ids.trusts_of(kept))
         elif kind == "MeshIdentity":
@@ -209,6 +213,14 @@ class Draft:
             self.touched.meshes.add(mesh)
             if kind == "MeshGateway" and any(_is_cross_mesh(each) for each in changed):
                 self.touched.meshes.update(self.meshes)
+
+    def _secret(self, view: picture.MeshView, name: str) -> None:
+        """Those outside are dialled with something else, by proxies or by an egress; to all others a Secret is nothing."""
+        services, targets = secrets.services_of(view, name), secrets.destinations_of(view, name)
+        self.touched.services.update((view.name, each) for each in services)
+        self.touched.destinations.update((view.name, each) for each in targets)
+        if services or targets:
+            self._of(view.name).outside = True
 
     def _readiness(self, edit: Edit) -> None:
         before = self.meshes[edit.resource.meta.mesh]

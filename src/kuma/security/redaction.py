@@ -11,7 +11,7 @@ import msgspec
 from kuma.base import errors
 
 REDACTED = "[redacted]"
-_REDACTED_BYTES = "W3JlZGFjdGVkXQ=="
+REDACTED_BYTES = "W3JlZGFjdGVkXQ=="
 """The same in base64, as Envoy writes it into fields of bytes."""
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
@@ -58,7 +58,7 @@ def _redact_source(source: dict[str, Any]) -> None:
     """An Envoy DataSource keeps a file name, and loses what it holds inline."""
     for name in ("inline_bytes", "inlineBytes"):
         if name in source:
-            source[name] = _REDACTED_BYTES
+            source[name] = REDACTED_BYTES
     for name in ("inline_string", "inlineString"):
         if name in source:
             source[name] = REDACTED

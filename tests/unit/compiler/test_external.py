@@ -1,9 +1,11 @@
 """Destinations beyond the mesh: what the clusters of their clients look like, with an egress and without."""
 
+import base64
 from typing import Any
 
 import pytest
 
+from kuma.mesh import view
 from tests.kit import routes, worlds
 
 ROOTS = "-----BEGIN CERTIFICATE-----"
@@ -105,17 +107,53 @@ def test_the_certificate_of_a_client_stands_beside_what_it_trusts() -> None:
     assert "trustedCa" in common["validationContext"]
 
 
+def secret(name: str, content: str) -> Any:
+    return worlds.resource({"type": "Secret", "name": name, "data": base64.b64encode(content.encode()).decode()})
+
+
+def test_certificates_and_keys_may_stand_in_secrets() -> None:
+    tls = {"caCert": {"secret": "roots"}, "clientCert": {"secret": "cert"}, "clientKey": {"secret": "key"}}
+    secrets = secret("roots", ROOTS), secret("cert", "cert"), secret("key", "key"), secret("other", "other")
+    there, inline = (
+        routes.compiled(client(), outside(**given), *secrets)["clusters"]["ext"]
+        for given in (
+            tls,
+            {name: {"inlineString": text} for name, text in zip(tls, (ROOTS, "cert", "key"), strict=True)},
+        )
+    )
+    assert there == inline
+    assert there["loadAssignment"]["endpoints"]
+
+
+def test_a_secret_reaches_those_who_dial_with_it_and_nobody_else() -> None:
+    tls = {"enabled": True, "verification": {"clientCert": {"secret": "roots"}, "clientKey": {"inline": "a2V5"}}}
+    spec = {"match": {"type": "HostnameGenerator", "port": 443, "protocol": "tcp"}, "tls": tls}
+    both = (
+        outside(caCert={"secret": "roots"}),
+        worlds.resource({"type": "MeshExternalService", "name": "too", "spec": spec}),
+    )
+    before = worlds.world([worlds.a_mesh(), *both, secret("roots", "1")])
+    for edit in (view.Edit(secret("roots", "2")), view.Edit(secret("roots", "1"), deleted=True)):
+        after, touched = before.advance([edit])
+        assert touched.services == {("m", "ext")}
+        assert {(mesh, each.name) for mesh, each in touched.destinations} == {("m", "too")}
+        assert not touched.meshes
+        assert after.meshes["m"].outside is not before.meshes["m"].outside, "an egress looks at this"
+    assert not before.advance([view.Edit(secret("other", "2"))])[1]
+
+
 @pytest.mark.parametrize(
     "tls",
     [
         {"caCert": {"secret": "s"}},
+        {"caCert": {"secret": "empty"}},
         {"clientCert": {"inline": "YQ=="}},
         {"clientCert": {"inline": "YQ=="}, "clientKey": {"secret": "s"}},
         {"clientCert": {"secret": "s"}, "clientKey": {"inline": "YQ=="}},
     ],
 )
 def test_nobody_is_dialled_unverified(tls: dict[str, Any]) -> None:
-    cluster = routes.compiled(client(), outside(**tls))["clusters"]["ext"]
+    cluster = routes.compiled(client(), outside(**tls), secret("empty", ""))["clusters"]["ext"]
     assert "endpoints" not in cluster["loadAssignment"]
 
 

@@ -18,6 +18,12 @@ class Tls(kinds.Spec, frozen=True):
     server_name: str | None = None
     skip_hostname_verification: bool | None = None
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the Secrets that hold its certificates and key."""
+        sources = (self.ca_cert, self.client_cert, self.client_key)
+        return frozenset(each.secret for each in sources if each is not None and each.secret)
+
 
 class Networking(kinds.Spec, frozen=True):
     """Where it is: HOST:PORT. `disable_host_dns_entry`: the host gets no virtual address."""

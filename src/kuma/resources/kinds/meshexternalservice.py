@@ -71,6 +71,13 @@ class Tls(kinds.Spec, frozen=True):
     allow_renegotiation: bool = False
     verification: Verification | None = None
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the Secrets that hold certificates and keys."""
+        said = self.verification or Verification()
+        sources = (said.ca_cert, said.client_cert, said.client_key)
+        return frozenset(each.secret for each in sources if each is not None and each.secret)
+
 
 class MeshExternalService(kinds.Spec, frozen=True):
     """A service outside the mesh."""

@@ -1,10 +1,12 @@
 """What a proxy is configured with, as people read it: Envoy resources as JSON, with and without shadow policies.
 
 The configuration is compiled for whoever asks, from the same picture and by the same functions as that of the proxy
-itself. Secrets cannot leak, because none takes part: certificates and keys are stand-ins, the same that Kuma shows.
+itself. No secret leaks: certificates and keys of proxies take no part, in their place are stand-ins, the same that Kuma
+shows; what Secrets of the mesh hold is taken out.
 Source: Kuma's HTTP API, "Inspection".
 """
 
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,10 +15,11 @@ from google.protobuf import json_format, symbol_database
 from kuma.base import errors
 from kuma.compiler import admin, compile
 from kuma.discovery import resources as xds
-from kuma.mesh import view
+from kuma.mesh import secrets, view
 from kuma.plan import proxy
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight
+from kuma.security import redaction
 from kuma.store import protocol as stores
 
 STAND_IN = compile.Identity(b"CERT", b"KEY", b"CA")
@@ -69,8 +72,13 @@ def configuration(compiler: compile.Compiler, picture: view.MeshView, subject: p
     sets = compile.snapshot(own, compiler.shape(picture, subject, said)).sets
     chosen = compiler.held(picture, subject).chosen
     hidden = str(chosen.kri) if chosen is not None else ""  # of certificates of MeshIdentities Kuma shows nothing
+    kept = _contents_of_secrets(picture)
     out = {
-        type_url: {each.name: readable(each) for each in sorted(sets[type_url], key=_name) if each.name != hidden}
+        type_url: {
+            each.name: _without(readable(each), kept)
+            for each in sorted(sets[type_url], key=_name)
+            if each.name != hidden
+        }
         for type_url in sorted(sets)
     }
     return {type_url: resources for type_url, resources in out.items() if resources}
@@ -78,6 +86,24 @@ def configuration(compiler: compile.Compiler, picture: view.MeshView, subject: p
 
 def _name(rendered: xds.Rendered) -> str:
     return rendered.name
+
+
+def _contents_of_secrets(picture: view.MeshView) -> frozenset[str]:
+    """What stands in the Secrets that take part, as proto JSON shows it."""
+    named = secrets.named(picture)
+    found = (each for each in picture.of_kind("Secret") if each.meta.name in named)
+    return frozenset(base64.b64encode(each.spec.data).decode() for each in found)
+
+
+def _without(shown: Any, kept: frozenset[str]) -> Any:
+    """A JSON document without some of its texts."""
+    if not kept:
+        return shown
+    if isinstance(shown, dict):
+        return {key: _without(value, kept) for key, value in shown.items()}
+    if isinstance(shown, list):
+        return [_without(each, kept) for each in shown]
+    return redaction.REDACTED_BYTES if isinstance(shown, str) and shown in kept else shown
 
 
 def readable(rendered: xds.Rendered) -> Any:
