@@ -69,17 +69,27 @@ class Sidecar:
     def launch(self) -> "Sidecar":
         """Starts the agent without waiting."""
         token_file = self.folder / "token"
-        token_file.write_text(self.token or self.plane.token(self.mesh, self.name))
+        token_file.write_text(self.token or self._new_token())
         arguments = ["run", "--cp-address", f"https://127.0.0.1:{self.plane.dp_port}"]
         arguments += ["--ca-cert-file", str(self.plane.ca_file), "--dataplane-token-file", str(token_file)]
         arguments += ["--concurrency", "1", "--drain-time", "1s", "--work-dir", str(self.folder)]
-        if self.brings_itself:
-            arguments += ["--dataplane", json.dumps(self.dataplane)]
-        else:
-            arguments += ["--name", self.name, "--mesh", self.mesh]
+        arguments += self._identity()
         own = {"KUMA_READINESS_PORT": str(network.free_port())}
         self.program = processes.Program("kuma-dp", arguments, own | self._settings, self.folder / f"{self.name}.log")
         return self
+
+    def _new_token(self) -> str:
+        return self.plane.token(self.mesh, self.name)
+
+    def _identity(self) -> list[str]:
+        """The flags that say who it is."""
+        if self.brings_itself:
+            return ["--dataplane", json.dumps(self.dataplane)]
+        return ["--name", self.name, "--mesh", self.mesh]
+
+    def is_online(self) -> bool:
+        """Whether the control plane has a connection of it."""
+        return self.plane.is_online(self.mesh, self.name)
 
     def start(self) -> "Sidecar":
         """Starts it and waits until Envoy has its configuration."""
@@ -89,7 +99,7 @@ class Sidecar:
         """Waits until Envoy has its configuration and the control plane knows that."""
         assert self.program is not None
         self.program.until_running(f"Envoy of {self.name} ready", lambda: self.admin("/ready")[0] == 200)
-        self.program.until_running(f"{self.name} online", lambda: self.plane.is_online(self.mesh, self.name))
+        self.program.until_running(f"{self.name} online", self.is_online)
         return self
 
     def admin(self, path: str, method: str = "GET") -> tuple[int, str]:

@@ -137,7 +137,7 @@ class EnvoyAdmin:
         """What the admin listener of a proxy shows, DER; empty for a zone ingress, which we give none."""
         if isinstance(proxy.spec, zoneingress.ZoneIngress):
             return b""
-        pair = await self._certificates.server(res.Resource(proxy.kind, proxy.meta, proxy.spec))
+        pair = await self._certificates.server(proxy)
         return ssl.PEM_cert_to_DER_cert(pair.cert_pem.decode())
 
     async def _tls(self) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ is stored: a proxy's certificate is a function of the CA, its name and its addre
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from kuma.base import errors
 from kuma.resources import resource as res
@@ -14,13 +15,6 @@ from kuma.security import authorities, certificates, keys, tokens
 from kuma.store import protocol
 
 ADMIN_CA = res.Key(secret.GLOBAL_KIND.name, "", "envoy-admin-ca")
-
-
-Proxy = (
-    res.Resource[dataplanes.Dataplane]
-    | res.Resource[zoneegress.ZoneEgress]
-    | res.Resource[dataplanes.Dataplane | zoneegress.ZoneEgress]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +48,8 @@ class AdminCertificates:
             except errors.AlreadyExists:
                 return  # another control plane was faster
 
-    async def server(
-        self, proxy: Proxy
-    ) -> keys.KeyPair:
-        """What the admin listener of a proxy serves: its addresses as SANs. Equal bytes for equal addresses.
+    async def server(self, proxy: res.Resource[Any]) -> keys.KeyPair:
+        """What the admin listener of a Dataplane or a ZoneEgress serves: its addresses as SANs. Equal bytes for equal addresses.
 
         Unavailable where the CA is absent or damaged.
         """
