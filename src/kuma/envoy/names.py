@@ -57,6 +57,21 @@ def service_cluster(service: str, tags: Mapping[str, str]) -> str:
     return f"{service}-{digest.hexdigest()[:16]}"
 
 
+def egress_listener(address: str, port: int, unified: bool) -> str:
+    """The listener of a zone egress."""
+    return f"self_inbound_ze_{port}" if unified else f"inbound:{host_port(address, port)}"
+
+
+def egress_cluster(mesh: str, service: str) -> str:
+    """Cluster of a `kuma.io/service` at a zone egress, which knows those of all meshes."""
+    return f"{mesh}:{service}"
+
+
+def egress_chain(mesh: str, service: str) -> str:
+    """Chain of the egress's listener that leads to an ExternalService."""
+    return f"{service}_{mesh}"
+
+
 def passthrough(direction: str, family: str, unified: bool) -> str:
     """Listener and cluster of transparent passthrough; direction inbound/outbound, family ipv4/ipv6."""
     return f"self_transparentproxy_passthrough_{direction}_{family}" if unified else f"{direction}:passthrough:{family}"

@@ -9,7 +9,7 @@ that writes something of the proxy itself into them says what in `personal` and 
 """
 
 import functools
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from kuma.envoy import api
 from kuma.plan import nodes, proxy
 from kuma.policy_engine import collectors as telemetry
 from kuma.policy_engine import modifications
-from kuma.policy_engine.matching import matcher, surroundings
+from kuma.policy_engine.matching import matcher, matching, surroundings
 from kuma.policy_engine.merging import rules
 from kuma.resources import kind as kinds
 from kuma.resources import resource as res
@@ -65,6 +65,9 @@ class Policy:
     order: int
     origin: str = ""
     """The origin of what it adds, as patches may name it."""
+    at_egress: tuple[str, ...] = ()
+    """The hooks at which a zone egress hears of it: `inbound` about ExternalServices, the others about
+    MeshExternalServices."""
 
     def match(
         self,
@@ -76,6 +79,10 @@ class Policy:
     ) -> rules.ProxyRules:
         """What `policies`, all of this kind in the proxy's mesh, say of one proxy."""
         return memory.match(self.kind, policies, subject, around, with_shadow)
+
+    def said_of_outside(self, policies: tuple[res.Resource[Any], ...], tags: Mapping[str, str]) -> rules.InboundRules:
+        """What `policies` say at a zone egress of the clients of an ExternalService with these tags."""
+        return matching.match_external_service(self.kind, policies, tags)
 
     def conf_for(self, found: rules.ProxyRules, destination: nodes.ClusterFacts) -> Conf:
         """The conf for a destination: of `to[]`, or the one that the whole proxy has."""

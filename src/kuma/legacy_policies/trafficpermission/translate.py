@@ -4,6 +4,7 @@ One permission is selected per inbound. Where the proxy is covered by some permi
 own admits nobody (Kuma's documentation, "Traffic Permissions").
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from kuma.envoy import api, names, rbac
@@ -22,6 +23,7 @@ class TrafficPermission(policy.LegacyPolicy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("inbound",)
 
     def select(self, policies: tuple[res.Resource[Any], ...], subject: proxy.ProxyFacts) -> rules.ProxyRules:
         """The selected permission of each inbound as its one rule."""
@@ -33,13 +35,14 @@ class TrafficPermission(policy.LegacyPolicy):
         for inbound in networking.inbound:
             best = sources.best_by_destination(policies, inbound.tags)
             if best is not None:
-                author = res.ref_to(best)
-                rule = rules.InboundRule(None, rules.Merged(best.spec, (author,)), author)
-                found[inbound.address or networking.address, inbound.port] = rules.InboundRules(
-                    rules=(rule,), on_proxy=True
-                )
+                found[inbound.address or networking.address, inbound.port] = _only(best)
                 selected[best.key] = best
         return rules.ProxyRules(self.kind.name, tuple(selected.values()), rules.NO_DESTINATIONS, found)
+
+    def said_of_outside(self, policies: tuple[res.Resource[Any], ...], tags: Mapping[str, str]) -> rules.InboundRules:
+        """The permission whose destinations fit an ExternalService best."""
+        best = sources.best_by_destination(policies, tags)
+        return _only(best) if best is not None else rules.NOTHING
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """Puts the filter in front of every chain with mutual TLS."""
@@ -55,6 +58,12 @@ class TrafficPermission(policy.LegacyPolicy):
 
 
 POLICY = TrafficPermission()
+
+
+def _only(selected: res.Resource[Any]) -> rules.InboundRules:
+    author = res.ref_to(selected)
+    rule = rules.InboundRule(None, rules.Merged(selected.spec, (author,)), author)
+    return rules.InboundRules(rules=(rule,), on_proxy=True)
 
 
 def _clients(rule: rules.InboundRule, context: policy.Context) -> list[api.Message]:

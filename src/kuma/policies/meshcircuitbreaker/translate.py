@@ -23,6 +23,7 @@ class MeshCircuitBreaker(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("cluster",)
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """Limits what the proxy demands of its application."""

@@ -35,6 +35,7 @@ class MeshFaultInjection(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("inbound",)
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """The faults that an inbound throws."""

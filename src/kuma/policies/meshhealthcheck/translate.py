@@ -26,6 +26,7 @@ class MeshHealthCheck(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("cluster",)
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
         """The header that tells an HTTP server who asks; nothing where no policy asks over HTTP."""

@@ -29,6 +29,7 @@ class MeshLoadBalancingStrategy(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("cluster", "route")
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
         """The values that the proxy has of the tags by which endpoints are preferred."""

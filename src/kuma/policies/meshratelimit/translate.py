@@ -25,6 +25,7 @@ class MeshRateLimit(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("inbound",)
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """The requests and connections that an inbound lets in."""

@@ -23,6 +23,7 @@ class MeshTrafficPermission(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    at_egress = ("inbound",)
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """Puts RBAC in front of every chain with mutual TLS; a TrafficPermission's stays where we say nothing."""

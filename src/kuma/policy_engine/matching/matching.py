@@ -158,6 +158,14 @@ def match_external_service(
     return rules.InboundRules(counting.client_rules(items), on_proxy=bool(items))
 
 
+def match_mesh_external_services(
+    kind: kinds.Kind[Any], policies: Sequence[AnyResource], around: Surroundings
+) -> rules.ToRules:
+    """What a zone egress is told of MeshExternalServices: what any proxy of the mesh is, since it stands for them all."""
+    counting = index.PolicyIndex(kind, in_force(policies), around)
+    return counting.to_rules(tuple(range(len(counting.policies))))
+
+
 def _is_service(target: targetref.TargetRef, tags: Mapping[str, str]) -> bool:
     """Whether a targetRef means an ExternalService with these tags."""
     if target.kind not in subset_rules.TAGGED:
