@@ -123,6 +123,17 @@ def test_apply_warns_of_fields_that_nobody_knows(stub: rest_stub.Stub, call: Cal
     assert call("apply", "-f", "-", "--dry-run", stdin="type: Mesh\nname: a\nmtl: {}\n").err == done.err
 
 
+def test_apply_tells_which_of_several_documents_it_warns_of(stub: rest_stub.Stub, call: Call) -> None:
+    stub.canned["/meshes/b"] = (201, {"warnings": ["old"]})
+    local = 'resource type="Mesh" mesh="" name="a": unknown field "mtl" was ignored, did you mean "mtls"?'
+    both = "type: Mesh\nname: a\nmtl: {}\n---\ntype: Mesh\nname: b\n"
+    done = call("apply", "-f", "-", stdin=both)
+    assert done.err == f'Warning: {local}\nWarning: resource type="Mesh" mesh="" name="b": old\n'
+    assert call("apply", "-f", "-", "--dry-run", stdin=both).err == f"Warning: {local}\n"
+    broken = call("apply", "-f", "-", stdin="type: Mesh\nname: a\n---\ntype: Mesh\nname: A\nmtl: {}\n").err
+    assert broken.startswith('Warning: resource[1]: unknown field "mtl"')
+
+
 def test_apply_fills_in_variables_and_shows_without_writing(stub: rest_stub.Stub, call: Call) -> None:
     done = call("apply", "-f", "-", "--dry-run", "-v", "mesh.name=shop", stdin="type: Mesh\nname: {{ mesh.name }}\n")
     assert "name: shop\n" in done.out

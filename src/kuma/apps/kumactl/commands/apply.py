@@ -47,7 +47,7 @@ def _apply(call: grammar.Invocation) -> None:
     wanted = _check_all(found, unfilled)
     if call.switch("dry-run"):
         for each in wanted:
-            _warn(each.warnings)
+            _warn(each.warnings, each.label if len(wanted) > 1 else "")
         click.echo("---\n".join(_shown(each) for each in wanted), nl=False)
         return
     plane = session.connect_checked(call)
@@ -57,7 +57,7 @@ def _apply(call: grammar.Invocation) -> None:
     try:
         for each in wanted:
             progress.step(applied + 1)
-            _put(plane, each)
+            _put(plane, each, are_several=len(wanted) > 1)
             applied += 1
     finally:
         progress.end()
@@ -98,9 +98,10 @@ def _writable(wanted: list[_Wanted]) -> list[_Wanted]:
     return left
 
 
-def _warn(texts: Iterable[str]) -> None:
+def _warn(texts: Iterable[str], about: str = "") -> None:
+    """Kuma's line, with what it is `about` where there is more than one document."""
     for text in texts:
-        click.echo(f"Warning: {text}", err=True)
+        click.echo(f"Warning: {about}: {text}" if about else f"Warning: {text}", err=True)
 
 
 def _check_all(found: Sequence[sources.Piece], unfilled: Sequence[str]) -> list[_Wanted]:
@@ -112,7 +113,7 @@ def _check_all(found: Sequence[sources.Piece], unfilled: Sequence[str]) -> list[
             wanted.append(check(piece))
         except _Unacceptable as problem:
             broken = True
-            _warn(problem.warnings)
+            _warn(problem.warnings, f"resource[{index}]" if len(found) > 1 else "")
             click.echo(f"resource[{index}]: {problem}{piece.place}", err=True)
     if broken:
         for name in unfilled:
@@ -204,7 +205,7 @@ def _shown(wanted: _Wanted) -> str:
     return documents.resource_to_yaml(codec.encode(wanted.resource))
 
 
-def _put(plane: rest.ControlPlane, wanted: _Wanted) -> None:
+def _put(plane: rest.ControlPlane, wanted: _Wanted, *, are_several: bool) -> None:
     from kuma.resources import codec
 
     resource = wanted.resource
@@ -217,7 +218,7 @@ def _put(plane: rest.ControlPlane, wanted: _Wanted) -> None:
         raise grammar.CommandError(f"{wanted.label}: failed server side: {reason}") from None
     except rest.Unreachable as problem:
         raise grammar.CommandError(f"{wanted.label}: failed server side: {problem}") from None
-    _warn([*wanted.warnings, *(reply.json().get("warnings") or [])])
+    _warn([*wanted.warnings, *(reply.json().get("warnings") or [])], wanted.label if are_several else "")
     click.echo(f"{wanted.label} {'Created' if reply.status == rest.HTTP_CREATED else 'Updated'}")
 
 
