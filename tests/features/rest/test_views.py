@@ -172,8 +172,8 @@ async def test_what_envoy_says() -> None:
 async def test_configuration_of_a_proxy() -> None:
     api = await shop()
     path = "/meshes/shop/dataplanes/web-1/_config"
-    for name in ("web-2", "nobody"):
-        unknown = await api.call("GET", f"/meshes/shop/dataplanes/{name}/_config")
+    for name in ("dataplanes/web-2", "dataplanes/nobody", "meshgateways/nobody"):
+        unknown = await api.call("GET", f"/meshes/shop/{name}/_config")
         assert (unknown.status, json.loads(unknown.body)["title"]) == (404, "Failed to fetch dataplane insight")
     trial = {"targetRef": {"kind": "Mesh"}, "rules": [{"default": {"idleTimeout": "322s"}}]}
     await api.put(
@@ -181,6 +181,7 @@ async def test_configuration_of_a_proxy() -> None:
         {"type": "MeshTimeout", "mesh": "shop", "name": "trial", "labels": {"kuma.io/effect": "shadow"}, "spec": trial},
     )
     current, wanted = await api.get(path), await api.get(f"{path}?shadow=true&include=diff")
+    assert await api.get("/meshes/shop/meshgateways/web-1/_config") == current
     listener = current["xds"]["type.googleapis.com/envoy.config.listener.v3.Listener"]["inbound:192.168.0.1:80"]
     assert listener["filterChains"][0]["filters"][0]["typedConfig"]["idleTimeout"] == "3600s"
     assert json_patches.applied(current["xds"], wanted["diff"]) == wanted["xds"]

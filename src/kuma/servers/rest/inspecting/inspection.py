@@ -26,16 +26,17 @@ class Inspector(Protocol):
 
 
 class InspectionEndpoints:
-    """Answers about single Dataplanes."""
+    """Answers about single proxies."""
 
     def __init__(self, inspector: Inspector | None) -> None:
         """None where the control plane configures no proxies, as a global one."""
         self._inspector = inspector
 
     def add_to(self, routes: calls.Routes) -> None:
-        """Serves the endpoints."""
-        path = "/meshes/{mesh}/dataplanes/{name}/_config"
-        routes.add("GET", path, calls.Endpoint(self._config, _NO_INSIGHT))
+        """Serves the endpoints. Asked about a MeshGateway, too, Kuma answers for the proxy of that name."""
+        for plural in ("dataplanes", "meshgateways"):
+            path = f"/meshes/{{mesh}}/{plural}/{{name}}/_config"
+            routes.add("GET", path, calls.Endpoint(self._config, _NO_INSIGHT))
 
     async def _config(self, call: calls.Call) -> replies.Reply:
         shadow = _flag(call, "shadow")

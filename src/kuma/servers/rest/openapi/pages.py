@@ -151,6 +151,7 @@ _POLICIES = _object(("policies",), policies=_list_of(_OBJECT))
 _RULES = _object(
     ("resource", "rules", "httpMatches"), resource=_OBJECT, rules=_list_of(_OBJECT), httpMatches=_list_of(_OBJECT)
 )
+_CONFIGURATION = _object(("xds",), xds=_OBJECT, diff=_list_of(_OBJECT))
 
 PAGES: Mapping[tuple[str, str], Page] = {
     ("GET", "/"): Page(
@@ -186,9 +187,12 @@ PAGES: Mapping[tuple[str, str], Page] = {
         "The gateways that a MeshGatewayRoute is about.", _ref("Proxies"), "MeshGatewayRoute"
     ),
     ("GET", f"{_DATAPLANE}/_config"): Page(
-        "The Envoy configuration of a connected proxy.",
-        _object(("xds",), xds=_OBJECT, diff=_list_of(_OBJECT)),
-        "Dataplane",
+        "The Envoy configuration of a connected proxy.", _CONFIGURATION, "Dataplane", ("shadow", "include")
+    ),
+    ("GET", "/meshes/{mesh}/meshgateways/{name}/_config"): Page(
+        "The Envoy configuration of the connected proxy of this name.",
+        _CONFIGURATION,
+        "MeshGateway",
         ("shadow", "include"),
     ),
     ("GET", f"{_DATAPLANE}/_rules"): Page("Everything that policies say of a proxy.", _RULES, "Dataplane"),
