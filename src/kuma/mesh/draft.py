@@ -266,7 +266,7 @@ class Draft:
 
     def _settled(self, view: picture.MeshView, pending: _Pending) -> picture.MeshView:
         """A mesh after everything pending. A thousand proxies at once cost little more than one."""
-        before = view.dataplanes
+        before, trusted = view.dataplanes, view.egress_ids
         changes = self._move(view, pending)
         if pending.moved:
             view = replace(
@@ -287,6 +287,8 @@ class Draft:
         proxies = backing.Proxies(view.dataplanes, {name: before.get(name) for name in pending.moved}, index.members_of)
         behind, answering = view.backing.advance(known, listed.resources, proxies, self._around(view))
         self.touched.destinations.update((view.name, kri) for kri in answering | listed.destinations)
+        if view.egress_ids != trusted:  # clients know the egress by them, wherever it listens
+            self.touched.destinations.update((view.name, each.kri) for each in known.all() if each.is_external)
         if listed.is_listing:
             self.touched.meshes.add(view.name)
         view = replace(view, endpoints=index, destinations=known, backing=behind)

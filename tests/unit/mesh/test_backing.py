@@ -1,5 +1,6 @@
 """Who answers for a destination, and what a proxy that comes or goes changes about it."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from kuma.base.kri import parse_kri
 from kuma.mesh import view
+from kuma.resources import conditions
 from kuma.resources import resource as res
 from tests.kit import targets, worlds
 
@@ -196,6 +198,26 @@ def test_a_mesh_external_service_is_reached_through_every_egress() -> None:
     assert addresses(after.meshes["m"], kri) == [("10.0.0.1", 10002), ("10.0.0.2", 10002)]
     assert after.meshes["m"].endpoints_of(parse_kri(kri)).is_external
     assert ("m", parse_kri(kri)) in touched.destinations
+
+
+def test_an_egress_that_proves_to_be_another_touches_what_is_reached_through_it() -> None:
+    def an_egress(workload: str) -> res.Resource[Any]:
+        networking = {"address": "10.1.0.1", "listeners": [{"type": "ZoneEgress", "port": 11002}]}
+        labels = {"kuma.io/workload": workload}
+        return worlds.resource({"type": "Dataplane", "name": "egress", "labels": labels, "networking": networking})
+
+    spec = {
+        "selector": {"dataplane": {"matchLabels": {}}},
+        "spiffeID": {"trustDomain": "td", "path": "/{{ .Workload }}"},
+        "provider": {"type": "Spire", "spire": {}},
+    }
+    made = worlds.resource({"type": "MeshIdentity", "name": "all", "spec": spec})
+    identity = dataclasses.replace(made, status=conditions.Status((conditions.Condition("Ready", "True", "", ""),)))
+    world = worlds.world([worlds.a_mesh(), targets.an_external(), identity, an_egress("one")])
+    assert world.meshes["m"].egress_ids == ("spiffe://td/one",)
+    after, touched = world.advance([view.Edit(an_egress("other"))])
+    assert after.meshes["m"].egress_ids == ("spiffe://td/other",)
+    assert touched.destinations == {("m", parse_kri("kri_extsvc_m_here__ext_443"))}
 
 
 def test_an_egress_of_the_mesh_goes_before_those_of_the_zone() -> None:
