@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import figures, xds
 from bench.compile import IDENTITY, decoded
-from kuma.compiler import compile, matched
+from kuma.compiler import compile, matched, shapes
 from kuma.legacy_policies import discovery as legacy_policies
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -41,7 +41,7 @@ class World:
         self.subjects: list[proxy.ProxyFacts] = []
         self.said: dict[str, matched.Matched] = {}
         self.own: dict[str, compile.Own] = {}
-        self.shapes: dict[Hashable, compile.Shape] = {}
+        self.shapes: dict[Hashable, shapes.Shape] = {}
 
     def put(self, *documents: dict[str, Any]) -> None:
         """Takes resources in."""

@@ -1,12 +1,12 @@
 """Picture and proxy in, resources out: the whole compile, in two halves.
 
-What proxies share (outbounds) is a `Shape`, built once for all that list the same outbounds and patched when one of
+What proxies share (outbounds) is a `shapes.Shape`, built once for all that list the same outbounds and patched when one of
 its services changes. What is personal (inbounds, admin, identity) is an `Own`. `snapshot` puts both together.
 """
 
 import functools
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Container, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from kuma.base import kri
@@ -17,14 +17,13 @@ from kuma.compiler import (
     direct_access,
     dns,
     dynamic_config,
-    hearing,
     inbounds,
     matched,
     outbounds,
     probes,
     prometheus,
     render,
-    routing,
+    shapes,
     transparent,
 )
 from kuma.compiler import shared as sharing
@@ -74,23 +73,6 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The outbounds of many proxies. `sets` maps stay the same objects while their content does.
-
-    `services` and `targets` are the destinations it depends on: by `kuma.io/service`, and by KRI. `destinations` are the
-    facts of them that it was built from, `reached` those among them that have a cluster.
-    """
-
-    sets: Sets
-    built: Mapping[tuple[str, str], sharing.Built] = field(default_factory=dict)
-    services: frozenset[str] = frozenset()
-    targets: frozenset[kri.Kri] = frozenset()
-    destinations: tuple[nodes.ClusterFacts, ...] = ()
-    reached: frozenset[nodes.ClusterFacts] = frozenset()
-    heard: hearing.Hearing | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Basis:
     """What both halves of a configuration have to agree about: the Mesh, and who proves to be whom."""
 
@@ -125,7 +107,7 @@ def _is_ipv6(subject: proxy.ProxyFacts) -> bool:
     return networking is not None and ":" in networking.address
 
 
-def snapshot(own: Own, shape: Shape) -> xds.Snapshot:
+def snapshot(own: Own, shape: shapes.Shape) -> xds.Snapshot:
     """Both halves as one proxy's snapshot."""
     kinds = own.sets.keys() | shape.sets.keys()
     none = xds.NO_MEMBERS
@@ -145,8 +127,8 @@ class Compiler:
         self._spire_socket = spire_socket
         self._policies = sorted(policies, key=lambda each: each.order)
         self._matcher = matched.Matcher(self._policies, with_shadow)
-        self._routing = routing.Routing()
         self._shared = sharing.SharedNodes()
+        self._shapes = shapes.Shapes(self._shared)
         self._clients: dict[str, tuple[view.MeshView, dict[Hashable, destinations.Clients]]] = {}
 
     @property
@@ -177,6 +159,11 @@ class Compiler:
     ) -> matched.Matched:
         """As `match`, after nothing but policies of the kinds `changed` did; `before` itself where that says the same."""
         return self._matcher.again(picture, subject, before, changed)
+
+    def forget_all_but(self, meshes: Container[str]) -> None:
+        """Lets go of what is remembered of meshes that are gone."""
+        self._clients = {name: known for name, known in self._clients.items() if name in meshes}
+        self._matcher.forget_all_but(meshes)
 
     def own(
         self,
@@ -262,77 +249,30 @@ class Compiler:
         picture: view.MeshView,
         subject: proxy.ProxyFacts,
         said: matched.Matched,
-        before: Shape | None = None,
-    ) -> Shape:
+        before: shapes.Shape | None = None,
+    ) -> shapes.Shape:
         """The shared half for `subject` and all proxies of its shape; maps of `before` are kept where they are equal."""
-        unified = inbounds.is_unified(picture, subject)
-        clients = self._clients_of(picture, unified, self.held(picture, subject), ipv6=_is_ipv6(subject))
-        heard = hearing.Hearing(said, before.heard if before is not None else None)
-        built: dict[tuple[str, str], sharing.Built] = {}
-        reached: dict[nodes.ClusterFacts, None] = {}
-        named: dict[nodes.ClusterFacts, None] = {}
-        for outbound in outbounds.facts(subject, clients, said.source_tags):
-            named[outbound.destination] = None
-            routes = self._routing.routes(outbound, said, clients)
-            listener = self._shared.listener(picture, outbound, routes, heard)
-            built[xds.LISTENER, outbounds.listener_name(outbound)] = listener
-            for route in routes:
-                reached.update(dict.fromkeys(route.reached))
-        for facts in reached:
-            service = clients.endpoints(facts)
-            built[xds.CLUSTER, facts.name] = self._shared.cluster(picture, facts, service, heard)
-            if not facts.is_direct:
-                built[xds.ENDPOINT, facts.name] = self._shared.assignment(facts, service, heard)
-        sets: dict[str, dict[str, xds.Rendered]] = {}
-        for (kind, _), made in built.items():
-            if made.rendered is not None:
-                sets.setdefault(kind, {})[made.rendered.name] = made.rendered
-        old = before.sets if before is not None else {}
-        kept = {kind: old[kind] if kind in old and _is_same(old[kind], new) else new for kind, new in sets.items()}
-        heard_of = tuple(named | reached)
-        services = frozenset(each.service for each in heard_of if each.target is None)
-        targets = frozenset(each.target for each in heard_of if each.target is not None)
-        return Shape(kept, built, services, targets, heard_of, frozenset(reached), heard)
+        clients = self._clients_of(picture, subject)
+        return self._shapes.build(picture, clients, outbounds.facts(subject, clients, said.source_tags), said, before)
 
     def with_endpoints(
         self,
         picture: view.MeshView,
         subject: proxy.ProxyFacts,
-        shape: Shape,
+        shape: shapes.Shape,
         services: Collection[str],
         targets: Collection[kri.Kri],
-    ) -> Shape | None:
-        """A shape after some destinations changed, if nothing but their endpoints did; None where it is to be built anew.
+    ) -> shapes.Shape | None:
+        """As `shapes.Shapes.with_endpoints`, for the picture as it is now."""
+        return self._shapes.with_endpoints(self._clients_of(picture, subject), shape, services, targets)
 
-        An endpoint that joins is the most frequent change of all, and costs its own assignment alone.
-        """
-        clients = self._clients_of(
-            picture, inbounds.is_unified(picture, subject), self.held(picture, subject), ipv6=_is_ipv6(subject)
-        )
-        changed: dict[tuple[str, str], sharing.Built] = {}
-        for facts in shape.destinations:
-            if (facts.target not in targets) if facts.target is not None else (facts.service not in services):
-                continue
-            if facts.is_external or clients.again(facts) != facts or shape.heard is None:
-                return None
-            if facts in shape.reached:
-                made = self._shared.assignment(facts, clients.endpoints(facts), shape.heard)
-                changed[xds.ENDPOINT, facts.name] = made
-        assigned = dict(shape.sets.get(xds.ENDPOINT, {}))
-        assigned.update((name, made.rendered) for (_, name), made in changed.items() if made.rendered is not None)
-        sets = dict(shape.sets)
-        if not _is_same(sets.get(xds.ENDPOINT, {}), assigned):
-            sets[xds.ENDPOINT] = assigned
-        return replace(shape, sets=sets, built={**shape.built, **changed})
-
-    def _clients_of(
-        self, picture: view.MeshView, unified: bool, held: credentials.Held, *, ipv6: bool
-    ) -> destinations.Clients:
+    def _clients_of(self, picture: view.MeshView, subject: proxy.ProxyFacts) -> destinations.Clients:
         """Those of one picture, kept for its other shapes and for pictures with other policies."""
         known = self._clients.get(picture.name)
         if known is None or not picture.differs_in_policies_alone(known[0]):
             known = self._clients[picture.name] = (picture, {})
-        return known[1].setdefault((unified, held, ipv6), destinations.Clients(picture, unified, held, ipv6))
+        seen = inbounds.is_unified(picture, subject), self.held(picture, subject), _is_ipv6(subject)
+        return known[1].get(seen) or known[1].setdefault(seen, destinations.Clients(picture, *seen))
 
 
 def _takes_plaintext(
@@ -346,10 +286,6 @@ def _takes_plaintext(
     for voice in said.editing("takes_plaintext"):
         out = voice.speaker.takes_plaintext(voice.found.inbound(inbound.address, inbound.port), out)
     return out or held.shown is None
-
-
-def _is_same(old: Mapping[str, xds.Rendered], new: Mapping[str, xds.Rendered]) -> bool:
-    return len(old) == len(new) and all(old.get(name) is each for name, each in new.items())
 
 
 def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[sharing.Built, ...]) -> Own:

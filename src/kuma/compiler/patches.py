@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuma.compiler import admin, compile
+from kuma.compiler import admin, compile, shapes
 from kuma.envoy import api
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -74,7 +74,7 @@ class Trial:
         self._witness = Witness()
         others = (each for each in shaping if not policy.overrides(each, "patch"))
         self._compiler = compile.Compiler([*others, self._witness])
-        self._shapes: list[compile.Shape] = []
+        self._shapes: list[shapes.Shape] = []
         """They hold the nodes that proxies share, which would be built again without them."""
         self._shared: dict[tuple[str, str], Finished] = {}
         self._met: dict[str, tuple[Finished, ...]] = {}

@@ -6,7 +6,7 @@ Source: Kuma's documentation, "MeshHTTPRoute" and "MeshTCPRoute": without any ru
 import weakref
 from collections.abc import Hashable
 
-from kuma.compiler import destinations, matched
+from kuma.compiler import destinations, hearing
 from kuma.plan import nodes
 from kuma.policy_engine import routing
 from kuma.policy_engine.merging import rules
@@ -24,14 +24,12 @@ class Routing:
         self._mentions = weakref.WeakKeyDictionary()
 
     def routes(
-        self, outbound: nodes.OutboundFacts, said: matched.Matched, clients: destinations.Clients
+        self, outbound: nodes.OutboundFacts, heard: hearing.Hearing, clients: destinations.Clients
     ) -> routing.Routes:
         """The routes of an outbound in the order of their trial."""
-        for router, found in said.routers:
-            if found.policies and router.speaks_for(outbound):
-                conf = router.conf_for(found, outbound.destination)
-                if conf is not None:
-                    return self._ruled(router, conf, outbound, clients)
+        routed = heard.routed(outbound)
+        if routed is not None:
+            return self._ruled(*routed, outbound, clients)
         return self._made.get(outbound) or self._keep(outbound, routing.default_routes(outbound))
 
     def _ruled(

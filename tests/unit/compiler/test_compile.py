@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format, symbol_database
 
-from kuma.compiler import admin, compile
+from kuma.compiler import admin, compile, shapes
 from kuma.discovery import resources as xds
 from kuma.mesh import view
 from kuma.plan import proxy
@@ -173,11 +173,11 @@ class TestShapes:
     def subject(self, name: str) -> proxy.ProxyFacts:
         return proxy.facts_of(self.picture.dataplanes[name], {})
 
-    def shape_of(self, name: str, before: compile.Shape | None = None) -> compile.Shape:
+    def shape_of(self, name: str, before: shapes.Shape | None = None) -> shapes.Shape:
         subject = self.subject(name)
         return self.compiler.shape(self.picture, subject, self.compiler.match(self.picture, subject), before)
 
-    def change(self, resource: res.Resource[Any]) -> compile.Shape:
+    def change(self, resource: res.Resource[Any]) -> shapes.Shape:
         self.world, _ = self.world.advance([view.Edit(resource)])
         return self.shape_of("web-1", self.shape)
 

@@ -11,7 +11,7 @@ import prometheus_client
 import pytest
 
 from kuma.base import errors
-from kuma.compiler import compile, matched, zone_egress
+from kuma.compiler import compile, matched, shapes, zone_egress
 from kuma.discovery import resources as xds
 from kuma.envoy import api
 from kuma.policies.meshtimeout import translate as timeouts
@@ -55,7 +55,7 @@ class Compiler(compile.Compiler):
 
     broken = ""
     unmatched = ""
-    shapes = 0
+    shaped = 0
     halves = 0
 
     def match(self, picture: Any, subject: Any) -> matched.Matched:
@@ -72,8 +72,8 @@ class Compiler(compile.Compiler):
         self.halves += 1
         return super().own(picture, subject, said, issued, admin_certificate)
 
-    def shape(self, picture: Any, subject: Any, said: Any, before: compile.Shape | None = None) -> compile.Shape:
-        self.shapes += 1
+    def shape(self, picture: Any, subject: Any, said: Any, before: shapes.Shape | None = None) -> shapes.Shape:
+        self.shaped += 1
         outbounds = subject.spec.networking.outbound
         if self.broken and any(each.tags["kuma.io/service"] == self.broken for each in outbounds):
             raise ValueError("cannot be built")
@@ -176,7 +176,7 @@ async def test_a_permission_leaves_outbounds_alone(world):
     async with world.running():
         feed = world.attach("web")
         before = await next_snapshot(feed)
-        made = world.compiler.shapes
+        made = world.compiler.shaped
         everybody = {"kind": "Mesh"}
         entry = {"targetRef": everybody, "default": {"action": "Allow"}}
         spec = {"targetRef": everybody, "from": [entry]}
@@ -184,7 +184,7 @@ async def test_a_permission_leaves_outbounds_alone(world):
         after = await next_snapshot(feed)
         assert after.of(xds.LISTENER).own != before.of(xds.LISTENER).own
         assert after.of(xds.LISTENER).shared is before.of(xds.LISTENER).shared
-        assert world.compiler.shapes == made
+        assert world.compiler.shaped == made
 
 
 async def test_a_proxy_whose_certificate_cannot_be_renewed_still_learns_of_endpoints(world):

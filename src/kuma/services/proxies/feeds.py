@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from kuma.compiler import compile, matched
+from kuma.compiler import compile, matched, shapes
 from kuma.discovery import resources as xds
 from kuma.plan import proxy
 from kuma.resources import resource as res
@@ -94,7 +94,7 @@ class Group:
         self.key = key
         self.mesh = mesh
         self.feeds: dict[Feed, None] = {}
-        self.shape: compile.Shape | None = None
+        self.shape: shapes.Shape | None = None
         self.basis: compile.Basis | None = None
         self.is_behind = False
         self.problems: tuple[str, ...] = ()
