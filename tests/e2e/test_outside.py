@@ -1,57 +1,17 @@
 """What is outside the mesh: dialled by the client's Envoy itself, by host name, in plain text or with TLS of its own."""
 
 import base64
-import contextlib
-import http.server
-import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kit import meshes, network, pki, sidecars, traffic
+from tests.kit import meshes, network, outsiders, pki, sidecars, traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 CA, STRANGER = pki.issue([], ca=True, name="ca"), pki.issue([], ca=True, name="stranger")
 SERVER = pki.issue([], CA, hosts=("localhost",))
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    """Answers with the host that it was asked for."""
-
-    def do_GET(self) -> None:
-        raw = self.headers["host"].encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing."""
-
-
-@contextlib.contextmanager
-def server(certificate: Path | None, clients: Path | None = None) -> Iterator[int]:
-    """The port of a server on 127.0.0.1, with TLS where there is a certificate; `clients` is who has to sign theirs."""
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        if clients is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(clients)
-        made.socket = context.wrap_socket(made.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield made.server_address[1]
-    finally:
-        made.shutdown()
-        made.server_close()
-        thread.join()
 
 
 def external(mesh: meshes.Mesh, port: int, **tls: Any) -> None:
@@ -70,7 +30,7 @@ def client(mesh: meshes.Mesh) -> sidecars.Sidecar:
 def test_it_is_reached_in_plain_text_from_a_mesh_with_mtls(mesh: meshes.Mesh) -> None:
     mesh.write(mtls=meshes.mtls())
     mesh.permit()
-    with server(None) as port:
+    with outsiders.server(None) as port:
         external(mesh, port)
         web = client(mesh)
         traffic.until_status(web.url("outside"), 200)
@@ -79,7 +39,7 @@ def test_it_is_reached_in_plain_text_from_a_mesh_with_mtls(mesh: meshes.Mesh) ->
 
 def test_it_is_verified_by_its_own_roots(mesh: meshes.Mesh, tmp_path: Path) -> None:
     (tmp_path / "server.pem").write_bytes(SERVER.cert + SERVER.key)
-    with server(tmp_path / "server.pem") as port:
+    with outsiders.server(tmp_path / "server.pem") as port:
         external(mesh, port, caCert={"inlineString": CA.cert.decode()})
         web = client(mesh)
         traffic.until_status(web.url("outside"), 200)
@@ -95,7 +55,7 @@ def test_it_may_ask_for_a_certificate(mesh: meshes.Mesh, tmp_path: Path) -> None
     (tmp_path / "ca.pem").write_bytes(CA.cert)
     roots = {"caCert": {"inlineString": CA.cert.decode()}}
     mine = pki.issue(["spiffe://elsewhere/web"], CA)
-    with server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
+    with outsiders.server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
         external(mesh, port, **roots)
         web = client(mesh)
         traffic.until_status(web.url("outside"), 503)
@@ -113,7 +73,7 @@ def test_certificates_and_keys_come_from_secrets_and_change_with_them(mesh: mesh
         data = base64.b64encode(pem).decode()
         mesh.plane.put({"type": "Secret", "mesh": mesh.name, "name": name, "data": data})
 
-    with server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
+    with outsiders.server(tmp_path / "server.pem", tmp_path / "ca.pem") as port:
         external(mesh, port, **{name: {"secret": name.lower()} for name in ("caCert", "clientCert", "clientKey")})
         web = client(mesh)
         traffic.until_status(web.url("outside"), 503)

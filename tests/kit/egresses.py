@@ -6,6 +6,13 @@ from typing import Any
 from tests.kit import network, planes, sidecars
 
 
+def zone_token(plane: planes.Plane, **claims: Any) -> str:
+    """A zone token."""
+    answer = plane.call("POST", "/tokens/zone", {"validFor": "1h", **claims})
+    assert answer.status == 200, answer.text
+    return answer.text
+
+
 class Egress(sidecars.Sidecar):
     """A zone egress. `dataplane` is its ZoneEgress."""
 
@@ -17,10 +24,7 @@ class Egress(sidecars.Sidecar):
         self.dataplane: dict[str, Any] = {"type": "ZoneEgress", "name": name, "networking": networking}
 
     def _new_token(self) -> str:
-        wanted = {"zone": "default", "scope": ["egress"], "validFor": "1h"}
-        answer = self.plane.call("POST", "/tokens/zone", wanted)
-        assert answer.status == 200, answer.text
-        return answer.text
+        return zone_token(self.plane, zone="default", scope=["egress"])
 
     def _identity(self) -> list[str]:
         own = ["--dataplane", json.dumps(self.dataplane)] if self.brings_itself else ["--name", self.name]
@@ -32,6 +36,10 @@ class Egress(sidecars.Sidecar):
         insight = found.get("zoneEgressInsight")
         assert insight, f"no insight of {self.name}"
         return dict(insight)
+
+    def close(self) -> None:
+        """As `end`."""
+        self.end()
 
     def is_online(self) -> bool:
         """Whether the control plane has a connection of it."""

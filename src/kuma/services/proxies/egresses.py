@@ -174,7 +174,7 @@ class Egresses:
 
 def concerns_egresses(before: view.WorldView, after: view.WorldView, touched: view.Touched) -> bool:
     """Whether an egress may look different: see the module. Proxies that come and go in a mesh are nothing to it."""
-    served = set(zone_egress.meshes_of(before)).union(zone_egress.meshes_of(after))
+    served = {name for world in (before, after) for name, each in world.meshes.items() if each.backend is not None}
     short = meshexternalservice.KIND.short
     return (
         before.zones.egresses is not after.zones.egresses
