@@ -93,11 +93,16 @@ def name_warnings(kind_name: str, name: str) -> Iterator[str]:
 
 
 def check_labels(given: Mapping[str, str]) -> Iterator[Violation]:
-    """Violations of label keys and values by themselves, sorted by key."""
+    """Violations of label keys and values by themselves, sorted by key.
+
+    When a grace period began is a time, as the control plane writes it: what it shows can be applied again.
+    """
     for key in sorted(given):
         path = selectors.key_path("labels", key)
         for reason in _qualified_name_errors(key):
             yield Violation(path, reason)
+        if key == labels.DELETION_GRACE:
+            continue
         for reason in _label_value_errors(given[key]):
             yield Violation(path, reason)
 

@@ -50,7 +50,15 @@ def test_label_rules(key: str, value: str, reason: str) -> None:
     assert found[0].message.startswith(reason)
 
 
-@pytest.mark.parametrize("label", [("kuma.io/zone", "east"), ("team", ""), ("a.b/C_d", "X_1.y")])
+@pytest.mark.parametrize(
+    "label",
+    [
+        ("kuma.io/zone", "east"),
+        ("team", ""),
+        ("a.b/C_d", "X_1.y"),
+        ("kuma.io/deletion-grace-period-started-at", "2026-01-01T00:00:00.5Z"),
+    ],
+)
 def test_labels_that_are_fine(label: tuple[str, str]) -> None:
     assert list(meta.check_labels(dict([label]))) == []
 

@@ -20,7 +20,6 @@ from kuma.resources.rules import dataplane as dataplane_rules
 from kuma.services.destinations import members, propagation, standing
 
 MANAGER = "meshservice-generator"
-GRACE_LABEL = "kuma.io/deletion-grace-period-started-at"
 
 Service = res.Resource[meshservice.MeshService]
 Ports = tuple[meshservice.Port, ...]
@@ -77,7 +76,7 @@ def desired(
         meta = res.Meta(key.mesh, key.name, own)
         spec = meshservice.MeshService(selector=_selector(key.name, is_tagged=is_tagged), ports=ports)
         return Outcome(res.Resource(meshservice.KIND, meta, spec), conflicting)
-    own = {name: value for name, value in stored.meta.labels.items() if name != GRACE_LABEL}
+    own = {name: value for name, value in stored.meta.labels.items() if name != labels.DELETION_GRACE}
     own = propagation.with_labels(own, proxies, settings.propagated)
     spec = msgspec.structs.replace(stored.spec, ports=ports)
     return Outcome(replace(stored, meta=replace(stored.meta, labels=own), spec=spec), conflicting)
@@ -85,7 +84,7 @@ def desired(
 
 def waned_at(service: Service, grace: timedelta) -> datetime | None:
     """When a MeshService without proxies goes; None while it has some, or where that cannot be read."""
-    began = service.meta.labels.get(GRACE_LABEL)
+    began = service.meta.labels.get(labels.DELETION_GRACE)
     if began is None:
         return None
     try:
@@ -97,7 +96,7 @@ def waned_at(service: Service, grace: timedelta) -> datetime | None:
 def _waning(stored: Service, now: datetime, grace: timedelta) -> Service | None:
     end = waned_at(stored, grace)
     if end is None:
-        began = {**stored.meta.labels, GRACE_LABEL: gotext.format_time(now)}
+        began = {**stored.meta.labels, labels.DELETION_GRACE: gotext.format_time(now)}
         return replace(stored, meta=replace(stored.meta, labels=began))
     return stored if now < end else None
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuma.base import gotext
+from kuma.base import gotext, labels
 from kuma.resources import resource as res
 from kuma.services.destinations import generation, members, propagation
 from tests.kit import destinations as kit
@@ -75,7 +75,7 @@ def test_one_without_proxies_outlives_them_for_a_while() -> None:
     stored = made(proxy).service
     waning = made(stored=stored).service
     assert waning is not None
-    assert waning.meta.labels[generation.GRACE_LABEL] == "2026-01-01T00:00:00Z"
+    assert waning.meta.labels[labels.DELETION_GRACE] == "2026-01-01T00:00:00Z"
     assert generation.waned_at(waning, SETTINGS.grace) == kit.START + timedelta(hours=1)
     assert made(stored=waning, now=kit.START + timedelta(minutes=59)).service == waning
     assert made(stored=waning, now=kit.START + timedelta(hours=1)).service is None
@@ -85,10 +85,10 @@ def test_one_without_proxies_outlives_them_for_a_while() -> None:
 def test_a_grace_that_cannot_be_read_begins_anew() -> None:
     stored = made(kit.member("web-1", kit.inbound())).service
     assert stored is not None
-    odd = kit.service({}, **{**stored.meta.labels, generation.GRACE_LABEL: "soon"})
+    odd = kit.service({}, **{**stored.meta.labels, labels.DELETION_GRACE: "soon"})
     waning = made(stored=odd).service
     assert waning is not None
-    assert waning.meta.labels[generation.GRACE_LABEL] == "2026-01-01T00:00:00Z"
+    assert waning.meta.labels[labels.DELETION_GRACE] == "2026-01-01T00:00:00Z"
 
 
 def test_what_users_wrote_is_left_alone() -> None:
@@ -180,7 +180,7 @@ def test_tags_of_other_services_are_not_taken_over() -> None:
 @pytest.mark.parametrize("age", [timedelta(), timedelta(hours=2)])
 def test_a_generated_service_of_another_zone_is_theirs(age: timedelta) -> None:
     far = {"kuma.io/managed-by": generation.MANAGER, "kuma.io/origin": "global", "kuma.io/zone": "west"}
-    far[generation.GRACE_LABEL] = gotext.format_time(kit.START - age)
+    far[labels.DELETION_GRACE] = gotext.format_time(kit.START - age)
     stored = kit.service({"ports": [{"port": 1}]}, **far)
     assert made(stored=stored).service is stored
     assert made(kit.member("web-1", kit.inbound()), stored=stored).service is stored

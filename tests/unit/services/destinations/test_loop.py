@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kuma.base import errors
+from kuma.base import errors, labels
 from kuma.resources import dns_vips
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshservice, statuses
@@ -149,7 +149,7 @@ async def test_a_service_outlives_its_proxies_for_the_grace_period() -> None:
     await zone.store.delete(res.Key("Dataplane", "m", "web-1"))
     await zone.write()
     waning: Any = await zone.get("MeshService", "web")
-    assert (waning.spec.state, waning.meta.labels[generation.GRACE_LABEL]) == ("Unavailable", "2026-01-01T00:00:00Z")
+    assert (waning.spec.state, waning.meta.labels[labels.DELETION_GRACE]) == ("Unavailable", "2026-01-01T00:00:00Z")
     zone.now += timedelta(seconds=59, milliseconds=990)
     async with zone.running():
         since = zone.store.revision()
