@@ -50,22 +50,31 @@ class Identity:
 
         Every segment of its path says something (SPIFFE-ID, 2.2).
         """
-        path = self._rendered(own)
-        if path is None or not path.startswith("/") or not all(path[1:].split("/")):
+        try:
+            path = self._rendered(own)
+        except gotemplate.TemplateError:
+            return None
+        if not path.startswith("/") or not all(path[1:].split("/")):
             return None
         return f"spiffe://{self.trust_domain}{path}"
 
-    def _rendered(self, own: Mapping[str, str]) -> str | None:
+    def obstacle(self, own: Mapping[str, str]) -> str:
+        """Why `spiffe_id` makes none, for people."""
+        try:
+            path = self._rendered(own)
+        except gotemplate.TemplateError as error:
+            return str(error)
+        lacking = "" if labels.WORKLOAD in own else f" (the proxy has no label {labels.WORKLOAD})"
+        return f'its path would be "{path}"{lacking}'
+
+    def _rendered(self, own: Mapping[str, str]) -> str:
         facts = {
             "TrustDomain": self.trust_domain,
             "Namespace": own.get(labels.NAMESPACE, ""),
             "ServiceAccount": own.get(labels.SERVICE_ACCOUNT, ""),
             "Workload": own.get(labels.WORKLOAD, ""),
         }
-        try:
-            return self.path.render(facts, {"label": _lookup(own)})
-        except gotemplate.TemplateError:
-            return None
+        return self.path.render(facts, {"label": _lookup(own)})
 
 
 def identity_of(resource: res.Resource[meshidentity.MeshIdentity], zone: str, environment: str) -> Identity | None:

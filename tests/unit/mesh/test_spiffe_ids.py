@@ -103,6 +103,20 @@ def test_templates(options: dict[str, Any], own: dict[str, str], expected: str |
 
 
 @pytest.mark.parametrize(
+    ("path", "own", "said"),
+    [
+        (None, {}, 'its path would be "/workload/" (the proxy has no label kuma.io/workload)'),
+        ("/a//b", {"kuma.io/workload": "w"}, 'its path would be "/a//b"'),
+        ('/{{ label "app" }}', {}, "label app not found"),
+    ],
+)
+def test_why_there_is_no_id(path: str | None, own: dict[str, str], said: str) -> None:
+    found = identity("i", {}, **({"path": path} if path is not None else {}))
+    assert found is not None
+    assert found.obstacle(own).endswith(said)
+
+
+@pytest.mark.parametrize(
     ("wanted", "options"),
     [
         (None, {}),

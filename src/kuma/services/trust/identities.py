@@ -142,7 +142,8 @@ class Identities:
         """
         spiffe_id = chosen.spiffe_id(dataplane.meta.labels)
         if spiffe_id is None:
-            raise errors.Unavailable(f"{chosen.kri} makes no SPIFFE ID for {dataplane.meta.name}")
+            why = chosen.obstacle(dataplane.meta.labels)
+            raise errors.Unavailable(f"{chosen.kri} makes no SPIFFE ID for {dataplane.meta.name}: {why}")
         issuer, again = await self._identity_cas.issuing(chosen, self._clock())
         slot = dataplane.key, True
         found = self._issued(slot, issuer, (spiffe_id,), trusts)
