@@ -78,6 +78,8 @@ def header_matcher(kind: str, name: str, value: str) -> api.Message:
         out.present_match = kind == "Present"
     elif kind == "RegularExpression":
         out.string_match.safe_regex.regex = value if regexes.is_re2(value) else NOTHING
+    elif kind == "Prefix" and not value:
+        out.present_match = True  # every value begins with nothing, which Envoy does not let itself be asked
     elif kind == "Prefix":
         out.string_match.prefix = value
     else:
