@@ -71,28 +71,6 @@ class ZoneEgressCompiler:
             out.put(xds.CLUSTER, render.cluster(cluster), cluster.authors)
         return compile.Own(out.sets, out.authors, tuple(out.secrets), tuple(out.problems))
 
-    def is_same(self, before: view.WorldView, after: view.WorldView) -> bool:
-        """Whether egresses get the same out of two pictures; False where that is not sure.
-
-        Proxies that come and go in a mesh are nothing to an egress.
-        """
-        one, two = before.zones, after.zones
-        if one.zone != two.zone or one.egresses is not two.egresses or one.ingresses is not two.ingresses:
-            return False
-        for name in before.meshes.keys() | after.meshes.keys():
-            old, new = self._read(before.meshes.get(name)), self._read(after.meshes.get(name))
-            if len(old) != len(new) or any(a is not b for a, b in zip(old, new, strict=True)):
-                return False
-        return True
-
-    def _read(self, picture: view.MeshView | None) -> tuple[object, ...]:
-        """All of a mesh that an egress is made of: objects that stay while they do not change."""
-        if picture is None or picture.backend is None:
-            return ()
-        kinds = (*zone_ways.KINDS, *(each.kind.name for each in self._policies))
-        outside = picture.destinations.resources("MeshExternalService")
-        return picture.resource, outside, *(picture.of_kind(each) for each in kinds)
-
     def _external_services(
         self, ways: zone_ways.Ways, picture: view.MeshView, subject: proxy.ZoneProxyFacts
     ) -> Iterator[zone_ways.Way]:

@@ -20,9 +20,6 @@ from kuma.resources.kinds import meshexternalservice
 ORIGIN = "egress"
 EVERY_SERVICE = "*"
 
-KINDS = ("ExternalService", "Secret", "TrafficRoute", "MeshHTTPRoute", "MeshTCPRoute")
-"""The kinds of a mesh that ways are made of, beside its destinations and the ingresses of other zones."""
-
 Tags = Mapping[str, str]
 
 

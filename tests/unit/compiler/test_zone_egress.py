@@ -457,31 +457,6 @@ def test_the_admin_interface_is_where_the_resource_says() -> None:
     assert set(read(own(subject=egress(**metadata)), xds.CLUSTER)) == {"kuma:envoy:admin", "kuma:readiness"}
 
 
-@pytest.mark.parametrize(
-    ("edit", "is_same"),
-    [
-        (worlds.a_dataplane("d", "web"), True),
-        (policy("MeshTimeout", "t", **to_out({"connectionTimeout": "1s"})), True),
-        (policy("MeshHealthCheck", "h", **to_out({"interval": "3s"})), False),
-        (worlds.resource({"type": "Secret", "name": "s", "data": "YQ=="}), False),
-        (external("third"), False),
-        (mesh_external({"address": "1.1.1.1", "port": 1}), False),
-        (route(version="v1"), False),
-        (ingress("v1"), False),
-        (egress().resource, False),
-        (worlds.a_mesh(mtls=worlds.BUILTIN, routing={"zoneEgress": True}), False),
-        (worlds.a_mesh("another"), True),
-        (worlds.a_mesh("another", mtls=worlds.BUILTIN), False),
-    ],
-)
-def test_a_change_tells_whether_egresses_look_different(edit: res.Resource[Any], is_same: bool) -> None:
-    compiler = zone_egress.ZoneEgressCompiler(POLICIES)
-    before = world(MESH, external(), mesh_external())
-    after, _ = before.advance([view.Edit(edit)])
-    assert compiler.is_same(before, before)
-    assert compiler.is_same(before, after) is is_same
-
-
 def test_equal_pictures_give_equal_configurations() -> None:
     resources = [MESH, external(), mesh_external()]
     assert own(*resources).sets == own(*(replace(each) for each in resources)).sets
