@@ -154,6 +154,23 @@ def test_destinations_that_do_not_exist(mode: str, target: dict[str, Any], missi
 
 
 @pytest.mark.parametrize(
+    ("target", "labels", "is_told"),
+    [
+        ({"name": "all"}, {"kuma.io/zone": "east"}, True),
+        ({"labels": {"a": "b"}}, {"kuma.io/zone": "east"}, False),
+        ({"name": "all"}, {}, False),  # of the global control plane, as MeshMultiZoneServices are
+    ],
+)
+def test_what_is_of_no_zone_has_no_name_in_zones(target: dict[str, Any], labels: dict[str, str], is_told: bool) -> None:
+    several = {"kind": "MeshMultiZoneService", **target}
+    routed = {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "default": {"backendRefs": [several]}}
+    for kind, entry in (("MeshTimeout", {"default": HTTP_TIMEOUT}), ("MeshHTTPRoute", {"rules": [routed]})):
+        found = said(a_policy(kind, {"to": [{"targetRef": several, **entry}]}, labels))
+        assert [reason.endswith("name them by labels") for _, reason in found] == [is_told] * len(found)
+        assert len(found) == (1 if kind == "MeshTimeout" else 2)
+
+
+@pytest.mark.parametrize(
     ("client", "reason"),
     [
         (MESH, ""),

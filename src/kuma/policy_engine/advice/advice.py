@@ -104,7 +104,7 @@ def _on_destination(path: str, entry: Any, policy: AnyResource, scene: scenes.Sc
     place = f"{path}.targetRef"
     protocols = _protocols_of(target, policy, scene)
     if protocols is None:
-        yield errors.Violation(place, f"there is no {_described(target)}")
+        yield errors.Violation(place, _missing(target, policy))
     elif protocols and policy.kind.name == _ROUTE:
         if not _has_requests(protocols):
             said = f"the {_described(target)} speaks {_listed(protocols)}, which has no requests to route"
@@ -170,7 +170,7 @@ def _on_backend(place: str, backend: backends.BackendRef, policy: AnyResource, s
         found = scene.around.resolve(msgspec.structs.replace(backend, section_name=""), policy.meta)
         ports = (each.with_section(port) for each in found)
         protocols = {each for destination in ports for each in _spoken(destination, scene.around)}
-        missing = f"there is no {_described(backend, port)}"
+        missing = _missing(backend, policy, port)
     if not protocols:
         yield errors.Violation(place, missing)
     elif policy.kind.name == _ROUTE and not _has_requests(protocols):
@@ -195,6 +195,13 @@ def _has_requests(protocols: Collection[str]) -> bool:
 
 def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names))
+
+
+def _missing(target: targetref.TargetRef, policy: AnyResource, section: str = "") -> str:
+    """That a destination does not exist. A policy of a zone finds by name what is of its zone alone."""
+    said = f"there is no {_described(target, section)}"
+    is_elsewhere = target.kind == "MeshMultiZoneService" and target.name and labels.ZONE in policy.meta.labels
+    return f"{said} in its zone; MeshMultiZoneServices are of no zone, name them by labels" if is_elsewhere else said
 
 
 def _described(target: targetref.TargetRef, section: str = "") -> str:
