@@ -164,6 +164,13 @@ async def test_an_address_without_tls_is_named() -> None:
     assert "5678" in str(refused.value)
 
 
+async def test_an_address_that_may_speak_tls_is_told_of(said: pytest.LogCaptureFixture) -> None:
+    async with answering(b"", http(200, ENVELOPE, "application/json")) as server:
+        plane = client(server.port)
+        await plane.until_answered(lambda: plane.ask_bootstrap({}))
+    assert said.messages[0].endswith("if it speaks TLS, its address begins with https://")
+
+
 async def test_waiting_is_said_again_now_and_then(
     said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ _WRONG_PORT = (
 )
 
 _PORTS = "Double check --cp-address: the DP Server has port 5678 by default and TLS, the HTTP API has port 5681"
+_MAYBE_TLS = "; if it speaks TLS, its address begins with https://"
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 STILL_WAITING = 30.0
 """Seconds after which the same reason for waiting is worth another line."""
@@ -166,7 +167,8 @@ class ControlPlane:
         except OSError as error:
             if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
                 raise AgentError(f"{_FAILED}{url} does not speak TLS. {_PORTS}") from error
-            raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+            hint = _MAYBE_TLS if url.startswith("http:") and isinstance(error, http_client.BrokenAnswerError) else ""
+            raise Unreachable(f"{url}: {error or type(error).__name__}{hint}") from error
 
     def _mistrust(self, url: str, why: str) -> Exception:
         trust = self.trust

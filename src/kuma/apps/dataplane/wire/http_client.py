@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 _BODY_LIMIT = 16 * 1024 * 1024
 
 
+class BrokenAnswerError(ConnectionError):
+    """What came is no HTTP answer, or none came before the connection was closed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Status, headers (names in lower case) and whole body."""
@@ -38,7 +42,7 @@ async def send_request(
     source: str = "",
     timeout: float = 10.0,
 ) -> Answer:
-    """The answer of a server. OSError (also TimeoutError, ssl.SSLError) where it cannot be had in `timeout` seconds.
+    """The answer of a server. OSError (BrokenAnswerError, TimeoutError, ssl.SSLError, ...) where it cannot be had in `timeout` seconds.
 
     With `unix_socket` the connection goes there and `url` only names host and path. `source` is the address that a
     TCP connection comes from, empty for any.
@@ -57,7 +61,7 @@ async def send_request(
             await writer.drain()
             return await _read_answer(reader, method)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-            raise ConnectionError(f"broken HTTP answer: {error}") from error
+            raise BrokenAnswerError(f"broken HTTP answer: {error}") from error
         finally:
             # Not awaited: a TLS stream closes when the peer agrees, and the answer is complete or worthless by now.
             writer.close()
