@@ -8,7 +8,7 @@ that cannot be compiled at all keeps what it has.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -175,16 +175,17 @@ class Egresses:
 def concerns_egresses(before: view.WorldView, after: view.WorldView, touched: view.Touched) -> bool:
     """Whether an egress may look different: see the module. Proxies that come and go in a mesh are nothing to it."""
     served = {name for world in (before, after) for name, each in world.meshes.items() if each.backend is not None}
-    short = meshexternalservice.KIND.short
     return (
         before.zones.egresses is not after.zones.egresses
         or not served.isdisjoint(touched.meshes)
         or any(mesh in served for mesh, _, _ in touched.policies)
-        or any(mesh in served and each.short == short for mesh, each in touched.destinations)
-        or any(_outside(before, mesh) is not _outside(after, mesh) for mesh in served)
+        or any(one is not two for mesh in served for one, two in _outsides(mesh, before, after))
     )
 
 
-def _outside(world: view.WorldView, mesh: str) -> object:
-    picture = world.meshes.get(mesh)
-    return picture.outside if picture is not None else None
+def _outsides(mesh: str, *worlds: view.WorldView) -> Iterable[tuple[object, ...]]:
+    """What is outside of a mesh in each world: indexes that stay the same objects while nothing in them changes."""
+    pictures = [world.meshes.get(mesh) for world in worlds]
+    kind = meshexternalservice.KIND.name
+    yield tuple(each.outside if each is not None else None for each in pictures)
+    yield tuple(each.destinations.resources(kind) if each is not None else None for each in pictures)
