@@ -164,6 +164,7 @@ class Compiler:
         """Lets go of what is remembered of meshes that are gone."""
         self._clients = {name: known for name, known in self._clients.items() if name in meshes}
         self._matcher.forget_all_but(meshes)
+        self._shapes.forget_all_but(meshes)
 
     def own(
         self,

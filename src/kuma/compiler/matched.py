@@ -6,7 +6,7 @@ are built once.
 
 import functools
 import operator
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,6 +132,11 @@ class Matcher:
         if self._told(picture, subject) == before.source_tags and all(map(operator.is_, voices, before.voices)):
             return before
         return self._matched(picture, subject, tuple(voices), before.context, around)
+
+    def forget_all_but(self, meshes: Container[str]) -> None:
+        """Lets go of what was found in meshes that are gone."""
+        self._around = {name: around for name, around in self._around.items() if name in meshes}
+        self._matcher.forget_all_but(meshes)
 
     def _voice(
         self,

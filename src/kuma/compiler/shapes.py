@@ -5,7 +5,7 @@ nodes. A change that concerns the whole mesh has every shape built anew, so what
 destination of which the same is said, the others take over without looking for it.
 """
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Container, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kuma.base import kri
@@ -54,6 +54,10 @@ class Shapes:
         self._shared = shared
         self._routing = routing.Routing()
         self._found: dict[str, tuple[view.MeshView, dict[Hashable, _Found]]] = {}
+
+    def forget_all_but(self, meshes: Container[str]) -> None:
+        """Lets go of what was found in meshes that are gone."""
+        self._found = {name: found for name, found in self._found.items() if name in meshes}
 
     def build(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from kuma.base import errors
 from kuma.compiler import compile, matched, shapes, zone_egress
 from kuma.discovery import resources as xds
 from kuma.envoy import api
+from kuma.mesh import view
 from kuma.policies.meshtimeout import translate as timeouts
 from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
@@ -424,3 +426,30 @@ async def test_permissive_clients_never_go_back_to_plaintext_when_proxies_or_the
         feed = world.attach("web")
         await world.put_insight("api", online=1, certified=0)
         assert await is_encrypted_to(world, feed, "api", "10.9.9.4")
+
+
+async def test_a_mesh_that_goes_is_forgotten_by_the_compiler(world):
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        made = codec.decode(mesh.KIND, {"type": "Mesh", "name": "other"})
+        await world.store.create(made)
+        proxy = {"address": "10.0.0.1", "inbound": [{"port": 80, "tags": {"kuma.io/service": "web"}}]}
+        document = {"type": "Dataplane", "mesh": "other", "name": "web", "networking": proxy}
+        await world.store.create(codec.decode(dataplane.KIND, document), made.key)
+        passing = world.publisher.attach(res.Key("Dataplane", "other", "web"), {})
+        await next_snapshot(passing)
+        assert remembered("other")
+        passing.detach()
+        await world.store.delete(made.key)
+        await world.put_proxy("api", address="10.9.9.9")
+        await next_snapshot(feed)
+        del passing
+        assert not remembered("other")
+
+
+def remembered(name: str) -> bool:
+    """Whether anybody still holds a picture of a mesh."""
+    gc.collect()
+    return any(isinstance(each, view.MeshView) and each.name == name for each in gc.get_objects())

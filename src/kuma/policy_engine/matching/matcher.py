@@ -5,7 +5,7 @@ found for; of what did not change, the next state takes over the merges.
 """
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,12 @@ class Matcher:
                 del table.answers[next(iter(table.answers))]  # the oldest
             table.answers[at] = found
         return found.for_proxy(asking.places)
+
+    def forget_all_but(self, meshes: Container[str]) -> None:
+        """Lets go of what was found in meshes that are gone."""
+        self._tables = {at: table for at, table in self._tables.items() if at[0] in meshes}
+        if self._last is not None and self._last.resource.meta.mesh not in meshes:
+            self._last = None
 
     def _table(
         self,

@@ -54,7 +54,9 @@ class Inspector:
         shadow.
         """
         insight = await self._store.get(res.Key(dataplaneinsight.KIND.name, mesh, name))
-        picture = (await self._world()).meshes.get(mesh)
+        meshes = (await self._world()).meshes
+        self._compilers[True].forget_all_but(meshes)  # the other one is the publisher's, who does so
+        picture = meshes.get(mesh)
         dataplane = picture.dataplanes.get(name) if picture is not None else None
         if picture is None or dataplane is None:
             raise errors.NotFound(f"no Dataplane {name} in mesh {mesh}")

@@ -166,6 +166,8 @@ class Publisher:
             _LOG.error("resource is left out of the picture", resource=str(each.resource.key), error=reason)
         for mesh in touched.meshes:
             self.refresh_mesh(mesh)
+        if not touched.meshes <= self._world.meshes.keys():
+            self._compiler.forget_all_but(self._world.meshes)
         for key in touched.proxies:
             self.refresh_key(key)
         self._refresh_addressed(touched)
