@@ -291,9 +291,13 @@ def test_groups_print_their_help(call: Call, args: tuple[str, ...]) -> None:
         (("gett",), 'unknown command "gett" for "kumactl", did you mean "get"?'),
         (("config", "control-plane"), 'unknown command "control-plane" for "kumactl config", did you mean "control-planes"?'),
         (("completion", "foo"), 'unknown command "foo" for "kumactl completion"'),
+        (("install", "transparent-proxy", "--redirect-dns"),
+         'unknown command "transparent-proxy" for "kumactl install"'),
     ],
 )  # fmt: skip
-def test_a_word_that_is_nearly_a_command_is_an_error(call: Call, args: tuple[str, ...], error: str) -> None:
+def test_a_word_that_must_be_a_command_or_nearly_is_one_is_an_error(
+    call: Call, args: tuple[str, ...], error: str
+) -> None:
     done = call(*args)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"Error: {error}\nRun 'kumactl")

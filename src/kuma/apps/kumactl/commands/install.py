@@ -36,4 +36,5 @@ COMMAND = grammar.Group(
         ]
     ),
     description="Print what Kubernetes needs to run the mesh.",
+    strict=True,  # a script that installs what is not built yet must not believe that it did
 )
