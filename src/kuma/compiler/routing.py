@@ -5,6 +5,7 @@ Source: Kuma's documentation, "MeshHTTPRoute" and "MeshTCPRoute": without any ru
 
 import weakref
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from kuma.compiler import destinations, hearing
 from kuma.plan import nodes
@@ -15,6 +16,13 @@ LARGEST_TABLE = 4096
 """Outbounds whose routes are kept: those of outbounds that are gone must not stay for ever."""
 
 
+class Routed(NamedTuple):
+    """The routes of an outbound, and the clusters that its rules name, those included that get nothing as they are."""
+
+    routes: routing.Routes
+    named: tuple[nodes.ClusterFacts, ...] = ()
+
+
 class Routing:
     """Routes of outbounds. They are kept, because every shape asks for all of its own again."""
 
@@ -23,14 +31,12 @@ class Routing:
         self._mentions: weakref.WeakKeyDictionary[rules.Merged[object], tuple[routing.Mention, ...]]
         self._mentions = weakref.WeakKeyDictionary()
 
-    def routes(
-        self, outbound: nodes.OutboundFacts, heard: hearing.Hearing, clients: destinations.Clients
-    ) -> routing.Routes:
+    def routes(self, outbound: nodes.OutboundFacts, heard: hearing.Hearing, clients: destinations.Clients) -> Routed:
         """The routes of an outbound in the order of their trial."""
         routed = heard.routed(outbound)
         if routed is not None:
             return self._ruled(*routed, outbound, clients)
-        return self._made.get(outbound) or self._keep(outbound, routing.default_routes(outbound))
+        return Routed(self._made.get(outbound) or self._keep(outbound, routing.default_routes(outbound)))
 
     def _ruled(
         self,
@@ -38,7 +44,7 @@ class Routing:
         conf: rules.Merged[object],
         outbound: nodes.OutboundFacts,
         clients: destinations.Clients,
-    ) -> routing.Routes:
+    ) -> Routed:
         mentions = self._mentions.get(conf)
         if mentions is None:
             mentions = self._mentions[conf] = router.mentions(conf)
@@ -46,7 +52,9 @@ class Routing:
         found = tuple(known[each] for each in mentions)
         key = (outbound, conf, found)
         made = self._made.get(key)
-        return self._keep(key, router.routes(conf, outbound, found)) if made is None else made
+        if made is None:
+            made = self._keep(key, router.routes(conf, outbound, found))
+        return Routed(made, tuple(each for each in known.values() if each is not None))
 
     def _keep(self, key: Hashable, made: routing.Routes) -> routing.Routes:
         if len(self._made) >= LARGEST_TABLE:

@@ -24,7 +24,8 @@ class Shape:
     """The outbounds of many proxies. `sets` maps stay the same objects while their content does.
 
     `services` and `targets` are the destinations it depends on: by `kuma.io/service`, and by KRI. `destinations` are the
-    facts of them that it was built from, `reached` those among them that have a cluster.
+    facts of them that it was built from, `reached` those among them that have a cluster: a backend that does not speak
+    what is routed has none, and may have one when it changes.
     """
 
     sets: Sets
@@ -71,9 +72,11 @@ class Shapes:
         heard = hearing.Hearing(said, before.heard if before is not None else None)
         found = self._found_in(picture, clients, heard)
         built: dict[tuple[str, str], sharing.Built] = {}
+        named: dict[nodes.ClusterFacts, None] = {}
         reached: dict[nodes.ClusterFacts, None] = {}
         for outbound in listed:
-            routes = self._routing.routes(outbound, heard, clients)
+            routes, of_rules = self._routing.routes(outbound, heard, clients)
+            named.update(dict.fromkeys((outbound.destination, *of_rules)))
             built[xds.LISTENER, outbounds.listener_name(outbound)] = self._listener(
                 picture, outbound, routes, heard, found
             )
@@ -85,7 +88,7 @@ class Shapes:
             built[xds.CLUSTER, facts.name] = cluster
             if assignment is not None:
                 built[xds.ENDPOINT, facts.name] = assignment
-        heard_of = tuple({**dict.fromkeys(each.destination for each in listed), **reached})
+        heard_of = tuple(named | reached)
         services = frozenset(each.service for each in heard_of if each.target is None)
         targets = frozenset(each.target for each in heard_of if each.target is not None)
         return Shape(_sets(built, before), built, services, targets, heard_of, frozenset(reached), heard)

@@ -16,6 +16,7 @@ from kuma.compiler import compile, matched, shapes, zone_egress
 from kuma.discovery import resources as xds
 from kuma.envoy import api
 from kuma.mesh import view
+from kuma.policies.meshhttproute import translate as routes
 from kuma.policies.meshtimeout import translate as timeouts
 from kuma.policies.meshtrafficpermission import translate as permissions
 from kuma.resources import catalog as catalogs
@@ -28,7 +29,7 @@ from kuma.services.trust import admin_certificates, cas, identities, mesh_identi
 from kuma.store import memory, protocol
 
 _KINDS = (mesh.KIND, dataplane.KIND, meshidentity.KIND, meshtrust.KIND, serviceinsight.KIND)
-POLICIES = (timeouts.POLICY, permissions.POLICY)
+POLICIES = (routes.POLICY, timeouts.POLICY, permissions.POLICY)
 CATALOG = catalogs.Catalog([*_KINDS, *(each.kind for each in POLICIES)])
 
 MESH = res.Key("Mesh", "", "default")
@@ -170,6 +171,34 @@ async def test_a_new_endpoint_reaches_those_who_call_it(world):
         assert b"10.9.9.9" not in endpoints(await next_snapshot(feed), "api")
         await world.put_proxy("api", address="10.9.9.9")
         assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+
+
+@pytest.mark.parametrize("before", ["absent", "tcp"])
+async def test_a_route_leads_to_its_backend_as_soon_as_that_takes_requests(world, before):
+    def a_proxy(name: str, protocol: str, *outbounds: str) -> dict[str, Any]:
+        listed = [{"port": 20000, "tags": {"kuma.io/service": each}} for each in outbounds]
+        inbound = {"port": 80, "tags": {"kuma.io/service": name, "kuma.io/protocol": protocol}}
+        networking = {"address": "10.0.0.1", "inbound": [inbound], "outbound": listed}
+        return {"type": "Dataplane", "mesh": "default", "name": name, "networking": networking}
+
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": "/new"}}],
+        "default": {"backendRefs": [{"kind": "MeshService", "name": "canary"}]},
+    }
+    spec = {
+        "targetRef": {"kind": "Mesh"},
+        "to": [{"targetRef": {"kind": "MeshService", "name": "api"}, "rules": [rule]}],
+    }
+    await world.put({"type": "MeshHTTPRoute", "mesh": "default", "name": "r", "spec": spec})
+    await world.put(a_proxy("api", "http"))
+    await world.put(a_proxy("web", "http", "api"))
+    if before != "absent":
+        await world.put(a_proxy("canary", before))
+    async with world.running():
+        feed = world.attach("web")
+        assert (await next_snapshot(feed)).of(xds.CLUSTER).get("canary") is None
+        await world.put(a_proxy("canary", "http"))
+        assert (await next_snapshot(feed)).of(xds.CLUSTER).get("canary") is not None
 
 
 async def test_a_permission_leaves_outbounds_alone(world):
