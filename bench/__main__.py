@@ -8,6 +8,7 @@ from bench import figures
 NAMES = (
     "matching",
     "compile",
+    "access_logs",
     "mesh",
     "destinations",
     "store",

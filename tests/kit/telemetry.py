@@ -39,7 +39,7 @@ def chain(protocol: nodes.Protocol) -> nodes.ChainNode:
 
 
 class Stage:
-    """A proxy of service `web` in mesh `m`, zone `east`, with policies of one kind."""
+    """A proxy, mostly of service `web`, in mesh `m`, zone `east`, with policies of one kind."""
 
     def __init__(
         self,
@@ -49,9 +49,12 @@ class Stage:
         metadata: Mapping[str, Any] | None = None,
         backends: Sequence[res.Resource[Any]] = (),
         unified: bool = False,
+        name: str = "web-1",
+        service: str = "web",
+        address: str = "192.168.0.1",
     ) -> None:
         held = {"kuma.io/zone": "east", **(labels or {})}
-        dataplane = worlds.a_dataplane("web-1", "web", labels=held, tags={"version": "v1"})
+        dataplane = worlds.a_dataplane(name, service, address=address, labels=held, tags={"version": "v1"})
         self.subject = proxy.facts_of(dataplane, {"workdir": WORKDIR, **(metadata or {})})
         around = surroundings.Surroundings(mesh=worlds.a_mesh())
         self.found = speaker.match(matcher.Matcher(), policies, self.subject, around)

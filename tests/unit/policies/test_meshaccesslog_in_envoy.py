@@ -284,3 +284,34 @@ def test_proxies_that_write_nothing_about_destinations_share_their_outbounds(
     given: list[res.Resource[Any]], is_personal: bool
 ) -> None:
     assert (stage(*given).context.own is not None) is is_personal
+
+
+TCP = {"type": "Tcp", "tcp": {"address": "1.2.3.4:5", "format": {"type": "Plain", "plain": "x"}}}
+DEFAULT_FILE = {"type": "File", "file": {"path": "/log"}}
+AS_JSON = {"type": "Json", "json": [{"key": "who", "value": "%KUMA_WORKLOAD%"}]}
+IN_JSON = {"type": "File", "file": {"path": "/log", "format": AS_JSON}}
+
+
+@pytest.mark.parametrize(
+    ("backend", "other", "is_shared"),
+    [
+        (a_file("%START_TIME% %KUMA_DESTINATION_SERVICE%"), {"address": "10.0.0.9", "service": "else"}, True),
+        (a_file("%KUMA_SOURCE_SERVICE%"), {"name": "web-2", "address": "10.0.0.9"}, True),
+        (a_file("%KUMA_SOURCE_SERVICE%"), {"service": "else"}, False),
+        (a_file("%KUMA_SOURCE_ADDRESS%"), {"service": "else"}, True),
+        (a_file("%KUMA_SOURCE_ADDRESS_WITHOUT_PORT%"), {"address": "10.0.0.9"}, False),
+        (DEFAULT_FILE, {"name": "web-2"}, True),
+        (DEFAULT_FILE, {"address": "10.0.0.9"}, False),
+        (DEFAULT_FILE, {"service": "else"}, False),
+        (IN_JSON, {"address": "10.0.0.9"}, True),
+        (IN_JSON, {"labels": {"kuma.io/workload": "w"}}, False),
+        (TCP, {"address": "10.0.0.9"}, True),
+        (TCP, {"name": "web-2"}, False),  # the pipe of its agent
+    ],
+)
+def test_proxies_share_the_nodes_of_lines_that_they_write_alike(
+    backend: dict[str, Any], other: dict[str, Any], is_shared: bool
+) -> None:
+    one, two = stage(to(backend)), stage(to(backend), **other)
+    assert (one.context.own == two.context.own) is is_shared
+    assert (logs(one.outbound().listener) == logs(two.outbound().listener)) is is_shared

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from google.protobuf import json_format
 
 from kuma.envoy import api
@@ -57,6 +58,15 @@ class Values:
         ):
             text = text.replace(f"%KUMA_{name}%", value)
         return text
+
+
+def names(backend: model.Backend, placeholder: str) -> bool:
+    """Whether what is written to a backend holds one of Kuma's placeholders, `%KUMA_<placeholder>...`, default or not."""
+    forms = [each.format for each in (backend.tcp, backend.file) if each is not None]
+    by_default = any(each is None or (each.plain is None and each.json is None) for each in forms)
+    by_default = by_default or (backend.open_telemetry is not None and backend.open_telemetry.body is None)
+    defaults = (DEFAULT_TCP + DEFAULT_HTTP).encode() if by_default else b""
+    return f"%KUMA_{placeholder}".encode() in msgspec.json.encode(backend) + defaults
 
 
 def in_file(form: model.Format | None, default: str, values: Values) -> api.Message:

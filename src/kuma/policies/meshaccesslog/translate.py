@@ -84,8 +84,9 @@ class MeshAccessLog(policy.Policy):
     order = ORDER
 
     def personal(self, found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Hashable:
-        """Who writes about destinations, and with what: it stands in the lines. None where nobody does."""
-        return _own(found, subject) if any(conf.backends for conf in _of_destinations(found)) else None
+        """Who writes about destinations, and with what, as far as it stands in the lines. None where nobody does."""
+        backends = [each for conf in _of_destinations(found) for each in conf.backends or ()]
+        return _shown(_own(found, subject), backends) if backends else None
 
     def conf_for_route(
         self, found: rules.ProxyRules, destination: nodes.ClusterFacts, matches: str, rule: kri.Kri | None
@@ -164,6 +165,23 @@ def _own(found: rules.ProxyRules, subject: proxy.ProxyFacts) -> Own:
         sockets.access_log(subject.workdir, meta.mesh, meta.name),
         collectors.reach_of(subject),
         tuple(dict.fromkeys(_references([*_of_clients(found), *_of_destinations(found)]))),
+    )
+
+
+def _shown(own: Own, backends: Sequence[model.Backend]) -> Own:
+    """What is needed of a proxy to write to some backends. Proxies that differ in the rest share their outbounds."""
+
+    def named(placeholder: str) -> bool:
+        return any(formats.names(each, placeholder) for each in backends)
+
+    is_sent = any(each.open_telemetry is not None for each in backends)
+    return Own(
+        own.service if named("SOURCE_SERVICE") else "",
+        own.address if named("SOURCE_ADDRESS") else "",
+        own.workload if is_sent or named("WORKLOAD") else "",
+        own.pipe if any(each.tcp is not None for each in backends) else "",
+        own.reach if is_sent else collectors.Reach("", "", has_pipe=False),
+        own.used if is_sent else (),
     )
 
 
