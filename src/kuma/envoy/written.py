@@ -30,7 +30,7 @@ def read(type_name: str, document: Any, *, whole: bool = True) -> Any:
     descriptor = _descriptor_of(type_name)
     message = message_factory.GetMessageClass(descriptor)()
     try:
-        json_format.ParseDict(_known_part(document or {}, descriptor), message)
+        json_format.ParseDict(_known_part(document or {}, descriptor, "", []), message)
     except RecursionError:
         raise ValueError("exceeded max depth") from None
     except (json_format.Error, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as failure:
@@ -49,6 +49,13 @@ def read_any(document: Any, *, whole: bool = True) -> Any:
     if not isinstance(url, str) or not url:
         raise ValueError("Any JSON doesn't have '@type'")
     return read(url.rpartition("/")[2], {key: value for key, value in document.items() if key != "@type"}, whole=whole)
+
+
+def unknown_fields(type_name: str, document: Any) -> list[str]:
+    """The fields that `read` drops from a document which it accepts, each by its path: `load_assignment.endponts`."""
+    dropped: list[str] = []
+    _known_part(document or {}, _descriptor_of(type_name), "", dropped)
+    return dropped
 
 
 def as_document(message: Any) -> Any:
@@ -76,19 +83,25 @@ def _reason(failure: Exception) -> str:
     return text
 
 
-def _known_part(value: Any, descriptor: Any) -> Any:
-    """The document without fields that the type lacks. A parser that drops them itself drops unknown enums as well."""
+def _known_part(value: Any, descriptor: Any, path: str, dropped: list[str]) -> Any:
+    """The document without fields that the type lacks, whose paths are added to `dropped`.
+
+    A parser that drops them itself drops unknown enums as well.
+    """
     if not isinstance(value, Mapping):
         return value
     if descriptor.full_name == "google.protobuf.Any":
-        return _known_part_of_any(value)
+        return _known_part_of_any(value, path, dropped)
     if descriptor.full_name.startswith("google.protobuf."):
         return value
     fields = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
-    return {key: _known_value(each, fields[key]) for key, each in value.items() if key in fields}
+    dropped.extend(_below(path, key) for key in value if key not in fields)
+    return {
+        key: _known_value(each, fields[key], _below(path, key), dropped) for key, each in value.items() if key in fields
+    }
 
 
-def _known_part_of_any(value: Mapping[str, Any]) -> Any:
+def _known_part_of_any(value: Mapping[str, Any], path: str, dropped: list[str]) -> Any:
     url = value.get("@type")
     if not isinstance(url, str) or not url:
         return value
@@ -96,10 +109,10 @@ def _known_part_of_any(value: Mapping[str, Any]) -> Any:
     if descriptor.full_name.startswith("google.protobuf."):
         return value
     inner = {key: each for key, each in value.items() if key != "@type"}
-    return {"@type": url, **_known_part(inner, descriptor)}
+    return {"@type": url, **_known_part(inner, descriptor, path, dropped)}
 
 
-def _known_value(value: Any, field: Any) -> Any:
+def _known_value(value: Any, field: Any, path: str, dropped: list[str]) -> Any:
     inner = field.message_type
     if inner is None:
         return value
@@ -107,10 +120,14 @@ def _known_value(value: Any, field: Any) -> Any:
         inner = inner.fields_by_name["value"].message_type
         if inner is None or not isinstance(value, Mapping):
             return value
-        return {key: _known_part(each, inner) for key, each in value.items()}
+        return {key: _known_part(each, inner, _below(path, key), dropped) for key, each in value.items()}
     if field.is_repeated and isinstance(value, list):
-        return [_known_part(each, inner) for each in value]
-    return _known_part(value, inner)
+        return [_known_part(each, inner, f"{path}[{at}]", dropped) for at, each in enumerate(value)]
+    return _known_part(value, inner, path, dropped)
+
+
+def _below(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
 
 
 def _descriptor_of(type_name: str) -> Any:

@@ -45,3 +45,27 @@ def patch(block: str) -> str:
 )  # fmt: skip
 def test_rules(spec: str, expected: list[str]) -> None:
     assert rules.violations(model.KIND, spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("block", "unknown"),
+    [
+        ("{cluster: {operation: Patch, value: '{connectTimeout: 1s, connect_timeout: 1s}'}}", []),
+        ("{cluster: {operation: Patch, value: '{conect_timeout: 1s}'}}", ["cluster.value.conect_timeout"]),
+        (
+            "{cluster: {operation: Patch, value: '{load_assignment: {endpoints: [{}, {a: 1, b: 2}]}}'}}",
+            ["cluster.value.load_assignment.endpoints[1].a", "cluster.value.load_assignment.endpoints[1].b"],
+        ),
+        (
+            '{httpFilter: {operation: AddLast, value: \'{name: r, typed_config: {"@type": '
+            "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppres: true}}'}}",
+            ["httpFilter.value.typed_config.suppres"],
+        ),
+        ("{cluster: {operation: Remove}}", []),
+    ],
+)
+def test_what_envoy_does_not_know_is_told_of(block: str, unknown: list[str]) -> None:
+    assert rules.violations(model.KIND, modification(block)) == []
+    assert rules.warnings(model.KIND, modification(block)) == [
+        f'unknown field "{AT}.{each}" was ignored' for each in unknown
+    ]

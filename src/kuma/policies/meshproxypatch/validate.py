@@ -102,6 +102,12 @@ def _check_patch(path: str, found: Any, member: _Member) -> Iterator[Violation]:
 
 
 def deprecations(resource: "res.Resource[Any]") -> Iterator[str]:
-    """Warnings about what still works and will go."""
+    """Warnings about what still works and will go, and about what Envoy does not know."""
     spec: model.MeshProxyPatch = resource.spec
     yield from targetref.deprecations(spec.target_ref)
+    for index, entry in enumerate(spec.default.append_modifications or ()):
+        for attribute, member in _MEMBERS.items():
+            found = getattr(entry, attribute)
+            if found is not None and found.value is not None:
+                path = f"spec.default.appendModifications[{index}].{member.name}.value"
+                yield from envoy_yaml.unknown(path, found.value, member.type_name)

@@ -10,6 +10,7 @@ from typing import Any
 from kuma.base import errors, gotext
 from kuma.base.errors import Violation
 from kuma.resources import documents
+from kuma.resources import unknown as fields
 
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 LISTENER = "envoy.config.listener.v3.Listener"
@@ -49,6 +50,14 @@ def check(path: str, text: str, type_name: str = ANY, *, whole: bool = True) -> 
         read(text, type_name, whole=whole)
     except ValueError as failure:
         yield Violation(path, f"native Envoy resource is not valid: {failure}")
+
+
+def unknown(path: str, text: str, type_name: str) -> Iterator[str]:
+    """A sentence for each of the first fields of a text, which `read` accepts, that Envoy does not know."""
+    from kuma.envoy import written
+
+    for each in written.unknown_fields(type_name, _document(text))[: fields.MOST_WARNINGS]:
+        yield f"unknown field {gotext.quote(f'{path}.{each}')} was ignored"
 
 
 def _document(text: str) -> Any:
