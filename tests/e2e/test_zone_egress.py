@@ -115,6 +115,56 @@ def test_two_meshes_with_the_same_names_are_kept_apart(plane: planes.Plane, mesh
             assert traffic.get(web.url(NAME)).document["app"] == name
 
 
+def test_clients_of_other_meshes_are_refused(mesh: meshes.Mesh, egress: egresses.Egress) -> None:
+    outside(mesh, mesh.echo("http").port)
+    network.until("the egress knows it", lambda: egress.server_names(mesh.name))
+    (sni,) = egress.server_names(mesh.name)
+    identity = [f"spiffe://{mesh.name}/web"]
+    own = pki.issue(identity, pki.builtin_ca(mesh.plane, mesh.name))
+    assert pki.status_as(egress.target, own, sni) == 200, "the test itself must be able to pass"
+    with meshes.mesh(mesh.plane) as other:
+        other.write(mtls=meshes.mtls())
+        outside(other, other.echo("http").port)
+        network.until("the egress serves both", lambda: egress.server_names(other.name))
+        foreign = pki.builtin_ca(mesh.plane, other.name)
+        refused = {
+            "no certificate": None,
+            "of another mesh": pki.issue([f"spiffe://{other.name}/web"], foreign),
+            "of another mesh, with an identity of this one": pki.issue(identity, foreign),
+        }
+        answers = {who: pki.status_as(egress.target, each, sni) for who, each in refused.items()}
+        assert answers == dict.fromkeys(refused, 0)
+        assert pki.status_as(egress.target, own, "elsewhere") == 0
+
+
+def test_certificates_are_renewed_under_traffic(mesh: meshes.Mesh, egress: egresses.Egress) -> None:
+    mesh.write(mtls=meshes.mtls(expiration="4s"))
+    outside(mesh, mesh.echo("http").port)
+    web = client(mesh)
+    traffic.until_status(web.url(NAME), 200)
+    (sni,) = egress.server_names(mesh.name)
+    seen: set[int] = set()
+
+    def renewed() -> bool:
+        seen.add(pki.serial_of(egress.target, sni))
+        return len(seen) > 3
+
+    with traffic.flowing(web.url(NAME)) as requests:
+        network.until("three renewals", renewed, 60)
+        requests.until_more()
+
+
+def test_it_moves_under_traffic(mesh: meshes.Mesh) -> None:
+    before, after = mesh.echo("http", "before"), mesh.echo("http", "after")
+    outside(mesh, before.port)
+    web = client(mesh)
+    traffic.until_status(web.url(NAME), 200)
+    with traffic.flowing(web.url(NAME)) as requests:
+        outside(mesh, after.port)
+        network.until("the new endpoint answers", lambda: traffic.get(web.url(NAME)).document["app"] == "after")
+        requests.until_more()
+
+
 def test_the_egress_verifies_servers_as_it_is_told(mesh: meshes.Mesh, served: int) -> None:
     lie = {"serverName": "elsewhere"}
     rows = {

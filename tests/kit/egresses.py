@@ -1,6 +1,7 @@
 """A zone egress as a process: kuma-dp with its Envoy, on an address of its own, and servers outside of every mesh."""
 
 import json
+import re
 from typing import Any
 
 from tests.kit import network, planes, sidecars
@@ -36,6 +37,16 @@ class Egress(sidecars.Sidecar):
         insight = found.get("zoneEgressInsight")
         assert insight, f"no insight of {self.name}"
         return dict(insight)
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """Where proxies of the zone dial it."""
+        return self.address, self.port
+
+    def server_names(self, part: str) -> list[str]:
+        """The server names that it answers to and that contain a text."""
+        asked = re.findall(r'"server_names":\s*\[\s*"([^"]+)"', self.admin("/config_dump")[1])
+        return sorted({each for each in asked if part in each})
 
     def close(self) -> None:
         """As `end`."""

@@ -86,15 +86,16 @@ def _context(client: Pair | None) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _connection(target: tuple[str, int], client: Pair | None) -> Iterator[ssl.SSLSocket]:
-    with socket.create_connection(target, 10) as raw, _context(client).wrap_socket(raw) as secured:
+def _connection(target: tuple[str, int], client: Pair | None, sni: str | None) -> Iterator[ssl.SSLSocket]:
+    context = _context(client)
+    with socket.create_connection(target, 10) as raw, context.wrap_socket(raw, server_hostname=sni) as secured:
         yield secured
 
 
-def status_as(target: tuple[str, int], client: Pair | None) -> int:
+def status_as(target: tuple[str, int], client: Pair | None, sni: str | None = None) -> int:
     """The HTTP status that an inbound answers to a client with this certificate; 0 where it refuses the client."""
     try:
-        with _connection(target, client) as secured:
+        with _connection(target, client, sni) as secured:
             secured.sendall(b"GET / HTTP/1.1\r\nhost: echo\r\nconnection: close\r\n\r\n")
             head = b""
             while b"\r\n" not in head and (part := secured.recv(4096)):
@@ -104,9 +105,9 @@ def status_as(target: tuple[str, int], client: Pair | None) -> int:
     return int(head.split()[1]) if head else 0
 
 
-def serial_of(target: tuple[str, int]) -> int:
+def serial_of(target: tuple[str, int], sni: str | None = None) -> int:
     """The serial number of the certificate that an inbound shows; OSError where it shows none."""
-    with _connection(target, None) as secured:
+    with _connection(target, None, sni) as secured:
         shown = secured.getpeercert(binary_form=True)
     assert shown is not None
     return x509.load_der_x509_certificate(shown).serial_number

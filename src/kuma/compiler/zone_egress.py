@@ -5,7 +5,7 @@ server name of a connection says where it leads, so only meshes with mutual TLS 
 documentation, "Zone Egress" and "MeshExternalService".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from kuma.compiler import admin, compile, listeners, render, shared, zone_ways
 from kuma.compiler import matched as matching
@@ -16,6 +16,10 @@ from kuma.plan import nodes, proxy
 from kuma.policy_engine import policy
 from kuma.policy_engine.matching import matching as engine
 from kuma.resources import resource as res
+
+
+ROUTES = frozenset({"MeshHTTPRoute", "MeshTCPRoute", "TrafficRoute"})
+"""Policies that decide what an egress is asked for: they may name services together with tags."""
 
 
 def meshes_of(world: view.WorldView) -> tuple[str, ...]:
@@ -35,6 +39,15 @@ class ZoneEgressCompiler:
         heard = [each for each in policies if each.at_egress]
         self._policies = sorted(heard, key=lambda each: each.order)
         self._matcher = matching.Matcher(self._policies)
+
+    @property
+    def policy_kinds(self) -> frozenset[str]:
+        """The kinds whose resources can change the configuration of an egress: what it hears, and routes to services."""
+        return ROUTES | {each.kind.name for each in self._policies}
+
+    def forget_all_but(self, meshes: Container[str]) -> None:
+        """Lets go of what is remembered of other meshes: they are gone."""
+        self._matcher.forget_all_but(meshes)
 
     def compile(
         self,

@@ -13,6 +13,7 @@ from kuma.base import errors
 from kuma.compiler import compile, zone_egress
 from kuma.discovery import resources as xds
 from kuma.mesh import view
+from kuma.policies.meshcircuitbreaker import translate as breakers
 from kuma.policies.meshtimeout import translate as timeouts
 from kuma.resources import catalog as catalogs
 from kuma.resources import codec
@@ -23,7 +24,7 @@ from kuma.services.proxies import egresses, publisher
 from kuma.services.trust import admin_certificates, cas, identities
 from kuma.store import memory
 
-POLICIES = (timeouts.POLICY,)
+POLICIES = (timeouts.POLICY, breakers.POLICY)
 _KINDS = (mesh.KIND, dataplane.KIND, externalservice.KIND, meshexternalservice.KIND, zoneegress.KIND)
 CATALOG = catalogs.Catalog([*_KINDS, *(each.kind for each in POLICIES)])
 KEY = res.Key("ZoneEgress", "", "way-out")
@@ -185,8 +186,8 @@ def legacy(mesh: str, port: int = 80) -> res.Resource[Any]:
     return made("ExternalService", "old", mesh, tags={"kuma.io/service": "old"}, networking=networking)
 
 
-def timeout(mesh: str) -> res.Resource[Any]:
-    return made("MeshTimeout", "t", mesh, spec={"targetRef": EVERYBODY})
+def said(kind: str, mesh: str) -> res.Resource[Any]:
+    return made(kind, "p", mesh, spec={"targetRef": EVERYBODY})
 
 
 def proxy(mesh: str, **more: Any) -> res.Resource[Any]:
@@ -203,7 +204,7 @@ def egress(port: int = 10002) -> res.Resource[Any]:
     [
         (outside("shop", port=81), True),
         (legacy("shop", port=81), True),
-        (timeout("shop"), True),
+        (said("MeshCircuitBreaker", "shop"), True),
         (egress(port=10003), True),
         (made("Mesh", "shop"), True),
         (made("Mesh", "plain", mtls=MTLS), True),
@@ -211,7 +212,8 @@ def egress(port: int = 10002) -> res.Resource[Any]:
         (proxy("shop", state="NotReady"), False),
         (outside("plain"), False),
         (legacy("plain"), False),
-        (timeout("plain"), False),
+        (said("MeshCircuitBreaker", "plain"), False),
+        (said("MeshTimeout", "shop"), False),
     ],
 )
 def test_it_is_made_again_for_what_it_serves_alone(changed: res.Resource[Any], is_concerned: bool) -> None:
@@ -219,7 +221,8 @@ def test_it_is_made_again_for_what_it_serves_alone(changed: res.Resource[Any], i
     kinds = frozenset(each.kind.name for each in POLICIES)
     before, _ = view.WorldView(kinds).advance([view.Edit(each) for each in present])
     after, touched = before.advance([view.Edit(changed)])
-    assert egresses.concerns_egresses(before, after, touched) is is_concerned
+    heard = zone_egress.ZoneEgressCompiler(POLICIES).policy_kinds
+    assert egresses.concerns_egresses(before, after, touched, heard) is is_concerned
 
 
 async def test_nothing_is_handed_out_twice(world: World) -> None:

@@ -8,7 +8,7 @@ that cannot be compiled at all keeps what it has.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -81,7 +81,9 @@ class Egresses:
 
     def take(self, before: view.WorldView, after: view.WorldView, touched: view.Touched) -> None:
         """The picture changed from `before` to `after`."""
-        if self._feeds and concerns_egresses(before, after, touched):
+        if not touched.meshes <= after.meshes.keys():
+            self._compiler.forget_all_but(after.meshes)
+        if self._feeds and concerns_egresses(before, after, touched, self._compiler.policy_kinds):
             self._stale.update(self._feeds)
 
     async def publish(self, world: view.WorldView) -> None:
@@ -172,15 +174,25 @@ class Egresses:
             self._admin_certificates.forget(feed.key)
 
 
-def concerns_egresses(before: view.WorldView, after: view.WorldView, touched: view.Touched) -> bool:
-    """Whether an egress may look different: see the module. Proxies that come and go in a mesh are nothing to it."""
+def concerns_egresses(
+    before: view.WorldView, after: view.WorldView, touched: view.Touched, policies: Collection[str]
+) -> bool:
+    """Whether an egress may look different: see the module. Proxies that come and go in a mesh are nothing to it.
+
+    `policies` are the kinds of those that it depends on.
+    """
     served = {name for world in (before, after) for name, each in world.meshes.items() if each.backend is not None}
     return (
         before.zones.egresses is not after.zones.egresses
         or not served.isdisjoint(touched.meshes)
-        or any(mesh in served for mesh, _, _ in touched.policies)
+        or any(mesh in served and _kind(old, new) in policies for mesh, old, new in touched.policies)
         or any(one is not two for mesh in served for one, two in _outsides(mesh, before, after))
     )
+
+
+def _kind(*states: res.Resource[Any] | None) -> str:
+    """The kind of a policy before and after a change."""
+    return next(each.kind.name for each in states if each is not None)
 
 
 def _outsides(mesh: str, *worlds: view.WorldView) -> Iterable[tuple[object, ...]]:

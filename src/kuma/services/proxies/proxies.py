@@ -381,7 +381,7 @@ class Proxies:
             await self._resources.delete(_KINDS[key.kind], key.mesh, key.name, None)
         except errors.NotFound:
             return  # somebody else was faster
-        _LOG.info("self-registered proxy removed", mesh=key.mesh, proxy=key.name)
+        _LOG.info("self-registered proxy removed", kind=key.kind, mesh=key.mesh, proxy=key.name)
 
     async def _is_registered(self, key: res.Key, definition: str = "") -> bool:
         """Whether the resource is a proxy's own, and made from this `definition` where one is given."""
