@@ -97,6 +97,7 @@ def test_a_second_signal_cuts_the_drain_short(
     agent.popen.send_signal(signal.SIGTERM)
 
     assert agent.wait() == 0
+    assert "leaving: connections may finish for 1000 s" in agent.output
 
 
 def test_envoy_is_restarted(plane: universal.ControlPlane, agents: universal.Agents, tmp_path: Path) -> None:

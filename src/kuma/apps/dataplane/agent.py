@@ -294,6 +294,7 @@ class Agent:
                 return
             self._running_command.send_signal(self._signals.last)
         if not self._drained:
+            _log.info("leaving: connections may finish for %g s, another signal ends that", seconds)
             await self._signalled_within(seconds, command_life)
 
     async def _signalled_within(self, seconds: float, command_life: asyncio.Task[int] | None) -> bool:
