@@ -25,6 +25,7 @@ from kuma.compiler import (
     render,
     shapes,
     transparent,
+    zone_listeners,
 )
 from kuma.compiler import shared as sharing
 from kuma.discovery import resources as xds
@@ -187,6 +188,7 @@ class Compiler:
                 found = voice.found.inbound(facts.address, facts.port)
                 voice.speaker.inbound(found, node, voice.context)
             plan.inbounds.append(node)
+        zone_listeners.add_listeners(plan, picture, said, held)
         for made, behind in (
             admin.admin_nodes(subject, admin_certificate),
             prometheus.prometheus_nodes(picture, subject),
@@ -304,12 +306,14 @@ def _rendered(plan: nodes.ProxyPlan, said: matched.Matched, secrets: tuple[shari
         if left.message is not None:
             put(render.rendered(kind, left.message), tuple(node.authors))
 
-    listeners = [*(each.listener for each in plan.inbounds), *plan.listeners]
+    listeners = [*zone_listeners.merged(each.listener for each in plan.inbounds), *plan.listeners]
     clusters = [*(each.cluster for each in plan.inbounds), *plan.clusters]
     for listener in listeners:
         finish(xds.LISTENER, render.listener(listener), listener)
     for cluster in clusters:
         finish(xds.CLUSTER, render.cluster(cluster), cluster)
+    for assignment in plan.assignments:
+        put(render.rendered(xds.ENDPOINT, assignment), ())
     for secret in secrets:
         if secret.rendered is not None:
             put(secret.rendered, secret.authors)

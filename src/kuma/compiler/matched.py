@@ -75,7 +75,8 @@ class Matched:
 
     `context` is what all voices know of the proxy, beside their own. With an equal `shared_key` the shared voices say the
     same in equal contexts. That key compares resources by identity: it is good for as long as this object lives.
-    `source_tags` is the header with the proxy's tags, where servers are told them.
+    `source_tags` is the header with the proxy's tags, where servers are told them. `is_zone_proxy`: it is an ingress or
+    an egress of its mesh.
     """
 
     voices: tuple[Voice, ...]
@@ -85,9 +86,15 @@ class Matched:
     shared_key: Hashable
     around: surroundings.Surroundings
     source_tags: str = ""
+    is_zone_proxy: bool = False
 
     def is_same_of_own(self, other: "Matched") -> bool:
-        """Whether the half of the configuration that is the proxy's own is told the same."""
+        """Whether the half of the configuration that is the proxy's own is told the same.
+
+        To an ingress or egress of its mesh, what is said of destinations is about its own half.
+        """
+        if self.is_zone_proxy:
+            return all(mine.is_same(its) for mine, its in zip(self.voices, other.voices, strict=True))
         return all(mine.is_same_of_own(its) for mine, its in zip(self.voices, other.voices, strict=True))
 
     def editing(self, hook: str) -> Iterator[Voice]:
@@ -179,7 +186,10 @@ class Matcher:
         heard = (*(found for _, found in routers), *(each.found for each in shared))
         said = tuple(tuple(map(id, each.policies)) for each in heard)
         told = self._told(picture, subject)
-        return Matched(voices, shared, routers, context, (contexts, id(around), said, told), around, told)
+        key = (contexts, id(around), said, told)
+        networking = subject.spec.networking
+        is_zone_proxy = networking is not None and bool(networking.listeners)
+        return Matched(voices, shared, routers, context, key, around, told, is_zone_proxy)
 
     @staticmethod
     def _told(picture: view.MeshView, subject: proxy.ProxyFacts) -> str:

@@ -17,7 +17,6 @@ from kuma.policy_engine import policy
 from kuma.policy_engine.matching import matching as engine
 from kuma.resources import resource as res
 
-
 ROUTES = frozenset({"MeshHTTPRoute", "MeshTCPRoute", "TrafficRoute"})
 """Policies that decide what an egress is asked for: they may name services together with tags."""
 
@@ -117,7 +116,10 @@ class ZoneEgressCompiler:
                     continue
                 speaker.cluster(conf, nodes.DestinationNode(way.facts, way.cluster), context)
                 if "route" in speaker.at_egress:
-                    _edit_routes(speaker, conf, way, subject, context)
+                    outbound = nodes.OutboundFacts(
+                        way.facts, subject.address, subject.port, context.unified, True, context.ipv6
+                    )
+                    zone_ways.edit_routes(speaker, conf, way.chains, outbound, context)
                 nodes.add_authors(way.cluster, conf.origins)
             yield way
 
@@ -194,18 +196,3 @@ def _as_inbound(way: zone_ways.Way, subject: proxy.ZoneProxyFacts) -> nodes.Inbo
         tags=tuple(sorted(way.tags.items())),
     )
     return nodes.InboundNode(facts, nodes.ListenerNode(way.title, api.Listener(), way.chains), way.cluster)
-
-
-def _edit_routes(
-    speaker: policy.Policy,
-    conf: policy.Conf,
-    way: zone_ways.Way,
-    subject: proxy.ZoneProxyFacts,
-    context: policy.Context,
-) -> None:
-    outbound = nodes.OutboundFacts(way.facts, subject.address, subject.port, context.unified, True, context.ipv6)
-    facts = nodes.RouteFacts((nodes.Split(way.facts),))
-    for chain in way.chains:
-        for host in chain.http.route_config.virtual_hosts if chain.http is not None else ():
-            for route in host.routes:
-                speaker.route(conf, nodes.RouteNode(facts, route, chain), outbound, context)

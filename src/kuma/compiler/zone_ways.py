@@ -14,6 +14,7 @@ from kuma.compiler import external, listeners, origination, outbounds
 from kuma.envoy import api, clusters, http, names, rbac, sockets, tls
 from kuma.mesh import destinations, endpoints, view, zones
 from kuma.plan import nodes, proxy
+from kuma.policy_engine import policy
 from kuma.resources import resource as res
 from kuma.resources.kinds import meshexternalservice
 
@@ -70,7 +71,7 @@ class Ways:
     def to_mesh_external_services(self) -> Iterator[Way]:
         """To MeshExternalServices, by name; what an extension answers for is not ours."""
         for resource in self._picture.destinations.resources(meshexternalservice.KIND.name):
-            if resource.kri is not None and resource.spec.extension is None:
+            if resource.kri is not None:
                 for found in self._picture.destinations.of_resource(resource.kri):
                     yield from self._to_mesh_external_service(resource, found)
 
@@ -116,60 +117,22 @@ class Ways:
         yield made
 
     def _to_mesh_external_service(self, resource: res.Resource[Any], found: destinations.Destination) -> Iterator[Way]:
-        spec: meshexternalservice.MeshExternalService = resource.spec
-        wanted = None
-        if spec.tls is not None and spec.tls.enabled:
-            secrets = origination.secrets_of(self._picture)
-            addresses = (each.address for each in spec.endpoints)
-            wanted = origination.of_mesh_external_service(spec.tls, addresses, secrets, self._subject.system_roots)
-            if wanted is None:
-                name = resource.meta.name
-                self.problems.append(f"MeshExternalService {name}: its TLS asks for certificates that are not at hand")
-        if not spec.endpoints or (wanted is None and spec.tls is not None and spec.tls.enabled):
-            return
-        name = str(found.kri) if self._unified else found.name
-        protocol = nodes.Protocol.named(found.protocol)
-        facts = nodes.ClusterFacts(
-            self._picture.name,
-            name,
-            found.name,
-            protocol,
-            target=found.kri,
-            is_external=True,
-            is_direct=True,
-            ipv6=self._ipv6,
-        )
-        dialled = tuple((endpoints.Endpoint(each.address, each.port), None) for each in spec.endpoints)
-        message = external.cluster(facts, external.Outside(protocol, dialled))
-        if wanted is not None:
-            match = message.transport_socket_matches.add(name=spec.endpoints[0].address)
-            match.match.SetInParent()
-            match.transport_socket.CopyFrom(tls.socket(origination.context(wanted)))
-        cluster = self._node(message, external.options(protocol))
-        nodes.add_authors(cluster, [res.ref_to(resource)])
         tags = {**resource.meta.labels, "mesh": self._picture.name}
-        made = Way(facts, name, cluster, _by_priority(name, spec.endpoints, tags))
-        chain = self._chain(facts, name, name, name)
-        chain.match = api.FilterChainMatch(transport_protocol="tls", server_names=[found.sni])
-        self._permit(chain)
-        made.chains.append(chain)
-        yield made
+        made = to_mesh_external_service(self._picture, self._subject, found, unified=self._unified, tags=tags)
+        if isinstance(made, str):
+            self.problems.append(made)
+        elif made is not None:
+            chain = self._chain(made.facts, made.title, made.title, made.title)
+            chain.match = api.FilterChainMatch(transport_protocol="tls", server_names=[found.sni])
+            self._permit(chain)
+            made.chains.append(chain)
+            yield made
 
     def _chain(self, facts: nodes.ClusterFacts, title: str, name: str, route: str) -> nodes.ChainNode:
-        """A chain that ends the mesh's TLS and sends everything to one cluster."""
-        mesh, stat = self._picture.name, names.sanitize_stat(title)
+        mesh = self._picture.name
         identity, roots = names.identity_secret(mesh, self._unified), names.ca_secret(mesh, self._unified)
-        made = nodes.ChainNode(name=name, tls=tls.downstream(identity, roots, [names.spiffe_id(mesh, "")]))
-        if not facts.protocol.is_http:
-            made.tcp = api.TcpProxy(stat_prefix=stat, cluster=facts.name)
-            return made
-        made.http = http.connection_manager(stat, ipv6=self._subject.ipv6)
-        made.http_filters += listeners.http_filters(facts.protocol)
-        host = http.routes(made.http.route_config, route, title)
-        action = http.prefix_route(host, "/", facts.name).route
-        action.auto_host_rewrite.value = True
-        action.timeout.CopyFrom(api.seconds(0))
-        return made
+        context = tls.downstream(identity, roots, [names.spiffe_id(mesh, "")])
+        return ending_chain(facts, title, name, route, context, ipv6=self._subject.ipv6)
 
     def _permit(self, chain: nodes.ChainNode) -> None:
         """Everybody in the mesh may call a MeshExternalService, or nobody, as the Mesh says; policies do not count."""
@@ -189,9 +152,7 @@ class Ways:
         return api.FilterChainMatch(transport_protocol="tls", server_names=[sni])
 
     def _node(self, message: api.Message, options: api.Message | None = None) -> nodes.ClusterNode:
-        made = nodes.ClusterNode(message.name, message, http=options, origin=ORIGIN)
-        nodes.add_authors(made, [res.ref_to(self._picture.resource)])
-        return made
+        return _cluster(self._picture, message, options)
 
     @property
     def _ipv6(self) -> bool:
@@ -212,6 +173,75 @@ class Ways:
         """The tags of an ExternalService, by which policies select it."""
         found = (each.spec.tags for each in self._picture.of_kind("ExternalService"))
         return next((each for each in found if each.get(labels.SERVICE_TAG) == service.name), {})
+
+
+def to_mesh_external_service(
+    picture: view.MeshView,
+    subject: proxy.ZoneProxyFacts | proxy.ProxyFacts,
+    found: destinations.Destination,
+    *,
+    unified: bool,
+    tags: Tags,
+) -> Way | str | None:
+    """The way to a MeshExternalService, without chains, with `tags` on its endpoints. A text says why there is none.
+
+    None where it has no endpoints, or an extension answers for it.
+    """
+    spec: meshexternalservice.MeshExternalService = found.resource.spec
+    if not spec.endpoints or spec.extension is not None:
+        return None
+    wanted = None
+    if spec.tls is not None and spec.tls.enabled:
+        addresses, secrets = (each.address for each in spec.endpoints), origination.secrets_of(picture)
+        wanted = origination.of_mesh_external_service(spec.tls, addresses, secrets, subject.system_roots)
+        if wanted is None:
+            name = found.resource.meta.name
+            return f"MeshExternalService {name}: its TLS asks for certificates that are not at hand"
+    name = str(found.kri) if unified else found.name
+    protocol = nodes.Protocol.named(found.protocol)
+    facts = nodes.ClusterFacts(
+        picture.name,
+        name,
+        found.name,
+        protocol,
+        target=found.kri,
+        is_external=True,
+        is_direct=True,
+        ipv6=":" in subject.address,
+    )
+    dialled = tuple((endpoints.Endpoint(each.address, each.port), None) for each in spec.endpoints)
+    message = external.cluster(facts, external.Outside(protocol, dialled))
+    if wanted is not None:
+        match = message.transport_socket_matches.add(name=spec.endpoints[0].address)
+        match.match.SetInParent()
+        match.transport_socket.CopyFrom(tls.socket(origination.context(wanted)))
+    cluster = _cluster(picture, message, external.options(protocol))
+    nodes.add_authors(cluster, [res.ref_to(found.resource)])
+    return Way(facts, name, cluster, _by_priority(name, spec.endpoints, tags))
+
+
+def ending_chain(
+    facts: nodes.ClusterFacts, title: str, name: str, route: str, context: api.Message, *, ipv6: bool
+) -> nodes.ChainNode:
+    """A chain that ends the mesh's TLS (`context`) and sends everything to one cluster."""
+    stat = names.sanitize_stat(title)
+    made = nodes.ChainNode(name=name, tls=context)
+    if not facts.protocol.is_http:
+        made.tcp = api.TcpProxy(stat_prefix=stat, cluster=facts.name)
+        return made
+    made.http = http.connection_manager(stat, ipv6=ipv6)
+    made.http_filters += listeners.http_filters(facts.protocol)
+    host = http.routes(made.http.route_config, route, title)
+    action = http.prefix_route(host, "/", facts.name).route
+    action.auto_host_rewrite.value = True
+    action.timeout.CopyFrom(api.seconds(0))
+    return made
+
+
+def _cluster(picture: view.MeshView, message: api.Message, options: api.Message | None) -> nodes.ClusterNode:
+    made = nodes.ClusterNode(message.name, message, http=options, origin=ORIGIN)
+    nodes.add_authors(made, [res.ref_to(picture.resource)])
+    return made
 
 
 def _services(given: Iterable[endpoints.Shares], *, is_direct: bool) -> Mapping[str, endpoints.Service]:
@@ -281,3 +311,18 @@ def _select_by(cluster: api.Message, tags: Tags) -> None:
     keys = sorted(tags)
     if all(list(each.keys) != keys for each in subsets.subset_selectors):
         subsets.subset_selectors.add(keys=keys, fallback_policy=api.Cluster.LbSubsetConfig.LbSubsetSelector.NO_FALLBACK)
+
+
+def edit_routes(
+    speaker: policy.Policy,
+    conf: policy.Conf,
+    chains: Iterable[nodes.ChainNode],
+    outbound: nodes.OutboundFacts,
+    context: policy.Context,
+) -> None:
+    """Lets a policy edit the routes of chains as those of an outbound to the destination."""
+    facts = nodes.RouteFacts((nodes.Split(outbound.destination),))
+    for chain in chains:
+        for host in chain.http.route_config.virtual_hosts if chain.http is not None else ():
+            for route in host.routes:
+                speaker.route(conf, nodes.RouteNode(facts, route, chain), outbound, context)

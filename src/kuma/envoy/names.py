@@ -62,6 +62,11 @@ def egress_listener(address: str, port: int, unified: bool) -> str:
     return f"self_inbound_ze_{port}" if unified else f"inbound:{host_port(address, port)}"
 
 
+def zone_listener(way: str, section: str) -> str:
+    """Listener of a proxy that is the `ingress` or `egress` of its mesh."""
+    return f"self_zone{way}_dp_{section}"
+
+
 def egress_cluster(mesh: str, service: str) -> str:
     """Cluster of a `kuma.io/service` at a zone egress, which knows those of all meshes."""
     return f"{mesh}:{service}"

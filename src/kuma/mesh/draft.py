@@ -238,6 +238,8 @@ class Draft:
             except Exception:
                 self._settle_apart(mesh, pending)
         found = self.touched
+        for mesh in {mesh for mesh, _ in found.destinations} & self.meshes.keys():
+            found.proxies.update(res.Key("Dataplane", mesh, each) for each in self.meshes[mesh].zone_proxies)
         return Touched(
             frozenset(found.meshes),
             frozenset(found.proxies),
@@ -274,6 +276,7 @@ class Draft:
                 dataplanes=_moved(before, pending),
                 egresses=_egresses(view, pending),
                 direct_callers=_direct_callers(view, pending),
+                zone_proxies=_zone_proxies(view, pending),
             )
         if pending.outside:
             view = replace(view, zones=self.zones)
@@ -399,6 +402,16 @@ def _direct_callers(view: picture.MeshView, pending: _Pending) -> frozenset[str]
     """The proxies with direct access after some moved."""
     found = frozenset(name for name, (after, _) in pending.moved.items() if after and after.spec.direct_services)
     return view.direct_callers.difference(pending.moved) | found
+
+
+def _zone_proxies(view: picture.MeshView, pending: _Pending) -> frozenset[str]:
+    """The proxies that are an ingress or an egress of their mesh after some moved."""
+    found = frozenset(
+        name
+        for name, (after, _) in pending.moved.items()
+        if after and after.spec.networking is not None and after.spec.networking.listeners
+    )
+    return view.zone_proxies.difference(pending.moved) | found
 
 
 def _differences(

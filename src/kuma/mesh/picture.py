@@ -29,7 +29,8 @@ class MeshView:
     `destinations` are MeshServices and the like, `backing` who answers for them, `endpoints` who answers for each
     `kuma.io/service`, and `outside` what of that is not of this zone. `egresses` are proxies of the mesh that are its own
     zone egress, by name, with where they listen: they go before those of the zone. `direct_callers` are the proxies that dial
-    others by their addresses, so that whatever happens to any proxy is about them. `insight` is what was last heard of its
+    others by their addresses, so that whatever happens to any proxy is about them; whatever happens to any destination is
+    about `zone_proxies`, the mesh's own ingresses and egresses. `insight` is what was last heard of its
     services, `tls_ready` are those among them that take mutual TLS. `identities` and `trusts` are what
     its MeshIdentities and MeshTrusts say.
     """
@@ -44,6 +45,7 @@ class MeshView:
     virtual: outbounds.VirtualOutbounds = field(default_factory=outbounds.VirtualOutbounds)
     egresses: Mapping[str, tuple[zoning.Address, ...]] = field(default_factory=dict)
     direct_callers: frozenset[str] = frozenset()
+    zone_proxies: frozenset[str] = frozenset()
     policies: Mapping[str, Resources] = field(default_factory=dict)
     others: Mapping[str, Resources] = field(default_factory=dict)
     insight: serviceinsight.ServiceInsight = field(default_factory=serviceinsight.ServiceInsight)

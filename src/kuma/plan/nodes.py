@@ -102,7 +102,10 @@ class ClusterNode:
 
 @dataclass(frozen=True, slots=True)
 class InboundFacts:
-    """What decides about one inbound. `tags` as stored, `section` its name or port as text."""
+    """What decides about one inbound. `tags` as stored, `section` its name or port as text.
+
+    Without a `workload_port` it leads to a destination outside the mesh and not to an application.
+    """
 
     service: str
     section: str
@@ -282,6 +285,7 @@ class EndpointsNode:
 class ProxyPlan:
     """What is personal to a proxy: its inbounds, listeners and clusters of no destination, documents for its agent.
 
+    `assignments` are endpoints of the clusters.
     `problems`: what policies ask for and cannot be done, for the user.
     """
 
@@ -289,6 +293,7 @@ class ProxyPlan:
     inbounds: list[InboundNode] = field(default_factory=list)
     listeners: list[ListenerNode] = field(default_factory=list)
     clusters: list[ClusterNode] = field(default_factory=list)
+    assignments: list[api.Message] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 

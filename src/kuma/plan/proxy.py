@@ -101,6 +101,12 @@ class ProxyFacts:
         return next((each[labels.SERVICE_TAG] for each in carriers if each.get(labels.SERVICE_TAG)), UNKNOWN)
 
     @property
+    def title(self) -> str:
+        """What it is called where somebody looks on: its service, else its workload or, without one, itself."""
+        own = self.resource.meta
+        return self.service if self.service != UNKNOWN else own.labels.get(labels.WORKLOAD) or own.display_name
+
+    @property
     def address(self) -> str:
         """Where peers dial it; empty without networking."""
         return self.spec.networking.address if self.spec.networking else ""

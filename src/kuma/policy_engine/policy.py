@@ -69,6 +69,9 @@ class Policy:
     """The hooks at which a zone egress hears of it: `inbound` about ExternalServices, the others about
     MeshExternalServices."""
 
+    hears_egress_as_outbound: bool = False
+    """At a proxy that is the egress of its mesh, inbound rules about a destination edit what leads there."""
+
     def match(
         self,
         memory: matcher.Matcher,

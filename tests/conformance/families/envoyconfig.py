@@ -3,11 +3,12 @@
 The meshes of an environment are prepared once: their resources are written through the use cases of a control plane,
 their proxies count as connected with the metadata that kuma-dp would send, and what a control plane writes about
 destinations is written. A case adds its policies to the picture and compares what inspection shows of the proxies.
-Environments with zone proxies or builtin gateways are not prepared yet.
+Environments with builtin gateways are not prepared yet.
 """
 
 import asyncio
 import copy
+import datetime
 import functools
 import importlib.util
 import json
@@ -35,6 +36,7 @@ from kuma.services.defaults import hostnames as default_hostnames
 from kuma.services.destinations import drafting, loop, propagation
 from kuma.services.proxies import inspection
 from kuma.services.rules import role as roles
+from kuma.services.trust import mesh_identities
 from tests.conformance import outcome
 from tests.conformance.families import bootstrap as comparing
 from tests.kit import api as kit
@@ -42,8 +44,10 @@ from tests.kit import destinations as destination_kit
 from tests.kit import json_patches, worlds
 
 ZONE = "kuma-3"
-GROUPS = frozenset({"sidecars"})
+GROUPS = frozenset({"sidecars", "zoneproxies"})
 READINESS_PORT = 9902
+TRUSTED_SECONDS = 600.0
+"""After which all proxies trust an identity."""
 _ADDRESS = re.compile(r"\{\{address:[^}]*\}\}")
 _ARRAY_INDEX = re.compile(r"/(\d+|-)(/|$)")
 
@@ -104,9 +108,20 @@ def _policies() -> list[Any]:
 
 def compare(expected: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
     """Both normalised. Differences are compared where no list is in their way; elsewhere there are several good ones."""
+    expected, found = _read(expected), _read(found)
     yield from comparing.differences(expected["xds"], found["xds"])
     if not any(_ARRAY_INDEX.search(each["path"]) for each in expected["diff"]):
         yield from comparing.differences(expected["diff"], found["diff"], "diff")
+
+
+def _read(tree: dict[str, Any]) -> dict[str, Any]:
+    """A JSON document in which 20.0 is 20."""
+    read: dict[str, Any] = json.loads(json.dumps(tree), parse_float=lambda text: _number(float(text)))
+    return read
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value
 
 
 @functools.cache
@@ -137,11 +152,18 @@ async def _prepare(env: Mapping[str, Any]) -> Environment:
             if each["type"] == "Dataplane":
                 insight = destination_kit.insight(each["name"], certificate=True)
                 await api.store.create(res.Resource(insight.kind, res.Meta(each["mesh"], each["name"]), insight.spec))
+    for seconds in (0, TRUSTED_SECONDS):
+        clock = functools.partial(_later, seconds)
+        await mesh_identities.IdentityLoop(api.store, ZONE, clock).write_all()
     own = drafting.Settings(propagated=propagation.Settings(enabled=True))
     measures = destination_kit.Measures()
     await loop.DestinationLoop(api.store, api.catalog, role, own, kit.now, measures).write_all()
     metadata = {each["name"]: _metadata(each) for each in env["proxies"]}
     return Environment(api, env["baselines"], metadata)
+
+
+def _later(seconds: float) -> datetime.datetime:
+    return kit.now() + datetime.timedelta(seconds=seconds)
 
 
 async def _written(api: kit.Api, documents: str) -> list[res.Resource[Any]]:

@@ -28,6 +28,7 @@ class MeshTimeout(policy.Policy):
 
     kind = model.KIND
     order = ORDER
+    hears_egress_as_outbound = True
 
     def inbound(self, found: rules.InboundRules, node: nodes.InboundNode, context: policy.Context) -> None:
         """The timeouts between the proxy and its application."""

@@ -54,7 +54,7 @@ class MeshTrace(policy.Policy):
         if backend.open_telemetry is not None:
             own = collectors.reach_of(subject)
             reach = collectors.Reach("", "" if own.has_pipe else own.host_address, own.has_pipe)
-        return Own(subject.service if is_told else "", subject.workload, reach)
+        return Own(subject.title if is_told else "", subject.workload, reach)
 
     def outbound(self, conf: policy.Conf, node: nodes.OutboundNode, context: policy.Context) -> None:
         """Traces requests to a destination."""
@@ -68,7 +68,7 @@ class MeshTrace(policy.Policy):
         if found.single is None or backend is None or not isinstance(context.own, Own):
             return
         for inbound in plan.inbounds:
-            _trace(inbound.listener, found.single, context, "_INBOUND")
+            _trace(inbound.listener, found.single, context, "_INBOUND" if inbound.facts.workload_port else "")
             nodes.add_authors(inbound.listener, found.single.origins)
         authors = [res.ref_to(each) for each in found.policies]
         if backend.open_telemetry is None:
