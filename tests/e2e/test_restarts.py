@@ -19,8 +19,9 @@ OBSERVED = ("Insight", "Overview")
 
 
 @pytest.fixture
-def plane(tmp_path: Path) -> Iterator[planes.Plane]:
-    made = planes.Plane(tmp_path, STORE_TYPE="sqlite")
+def plane(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[planes.Plane]:
+    """One on a store that stays; further settings as the fixture's parameter."""
+    made = planes.Plane(tmp_path, STORE_TYPE="sqlite", **getattr(request, "param", {}))
     try:
         yield made.start()
     finally:
@@ -94,6 +95,32 @@ def test_a_control_plane_that_ends_and_starts_in_good_order_loses_nobody(plane: 
             for each in mesh.sidecars:
                 network.until(f"{each.name} is back", lambda who=each: plane.is_online(mesh.name, who.name), BACK)
         assert {name for kind, _, name in everything(plane) if kind == "Secret"} >= {"s0", "s1", "s2"}
+
+
+@pytest.mark.parametrize("plane", [{"XDS_SERVER_DATAPLANE_STATUS_FLUSH_INTERVAL": "4s"}], indirect=True)
+def test_permissive_clients_stay_with_mutual_tls(plane: planes.Plane) -> None:
+    """The insight of a proxy that is back shows its certificate only seconds after it shows that it is online."""
+    with meshes.mesh(plane) as mesh:
+        mesh.write(mtls=meshes.mtls(mode="PERMISSIVE"))
+        mesh.permit()
+        web, _ = mesh.pair()
+
+        def is_secured() -> bool:
+            answer = traffic.get(web.url("echo"))
+            return answer.status == 200 and "x-forwarded-client-cert" in answer.document["headers"]
+
+        def is_shown(name: str) -> bool:
+            secured.append(is_secured())
+            return plane.is_online(mesh.name, name) and bool(plane.insight(mesh.name, name).get("mTLS"))
+
+        secured: list[bool] = []
+        network.until("clients use mTLS", is_secured)
+        plane.kill()
+        plane.start()
+        network.until("the server is back with its certificate", lambda: is_shown("echo"), BACK)
+        mesh.sidecar("echo-2", inbounds={"echo": mesh.echo("http", "two").inbound}).launch().ready()
+        network.until("another one has joined", lambda: is_shown("echo-2"), BACK)
+        assert all(secured), "requests went out in plaintext"
 
 
 def test_a_proxy_that_starts_without_a_control_plane_waits_for_it(plane: planes.Plane) -> None:
