@@ -239,7 +239,7 @@ class Draft:
                 self._settle_apart(mesh, pending)
         found = self.touched
         for mesh in {mesh for mesh, _ in found.destinations} & self.meshes.keys():
-            found.proxies.update(res.Key("Dataplane", mesh, each) for each in self.meshes[mesh].zone_proxies)
+            self._touch_zone_proxies(self.meshes[mesh])
         return Touched(
             frozenset(found.meshes),
             frozenset(found.proxies),
@@ -248,6 +248,9 @@ class Draft:
             tuple(found.policies),
             tuple(found.refused),
         )
+
+    def _touch_zone_proxies(self, view: picture.MeshView) -> None:
+        self.touched.proxies.update(res.Key("Dataplane", view.name, each) for each in view.zone_proxies)
 
     def _settle_apart(self, mesh: str, pending: _Pending) -> None:
         """As `_settled`, one resource after the other: what cannot be taken in must not hide the others."""
@@ -294,6 +297,8 @@ class Draft:
             self.touched.destinations.update((view.name, each.kri) for each in known.all() if each.is_external)
         if listed.is_listing:
             self.touched.meshes.add(view.name)
+        if listed.resources:  # where something outside is, clients do not see
+            self._touch_zone_proxies(view)
         view = replace(view, endpoints=index, destinations=known, backing=behind)
         return self._listed(view) if listed.is_listing or pending.listing else view
 

@@ -44,12 +44,13 @@ IDENTITY = made(
         "provider": {"type": "Bundled", "bundled": {"autogenerate": {"enabled": True}}},
     },
 )
+MATCH = {"type": "HostnameGenerator", "port": 9000, "protocol": "http"}
 OUT = made(
     "MeshExternalService",
     "out",
     labels=HERE,
     spec={
-        "match": {"type": "HostnameGenerator", "port": 9000, "protocol": "http"},
+        "match": MATCH,
         "endpoints": [{"address": "1.2.3.4", "port": 443}],
     },
 )
@@ -201,6 +202,14 @@ def test_a_zone_proxy_hears_of_every_destination() -> None:
     api = worlds.a_dataplane("api-1", "api", port=80)
     after, touched = before.advance([view.Edit(api)])
     assert res.Key("Dataplane", "m", "z") in touched.proxies
+    moved = made(
+        "MeshExternalService",
+        "out",
+        labels=HERE,
+        spec={"match": MATCH, "endpoints": [{"address": "1.2.3.5", "port": 1}]},
+    )
+    _, touched = after.advance([view.Edit(moved)])
+    assert touched.proxies == {res.Key("Dataplane", "m", "z")}
     _, touched = after.advance([view.Edit(EGRESS, deleted=True), view.Edit(api, deleted=True)])
     assert touched.proxies == {res.Key("Dataplane", "m", each) for each in ("z", "api-1")}
 
