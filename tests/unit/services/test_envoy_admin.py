@@ -58,9 +58,18 @@ def _answer(body: bytes, status: str = "200 OK") -> bytes:
 
 @pytest.fixture
 async def issued() -> admin_certificates.AdminCertificates:
-    made = admin_certificates.AdminCertificates(memory.MemoryStore(), _now)
-    await made.ensure_authority()
-    return made
+    return admin_certificates.AdminCertificates(await _with_authority(memory.MemoryStore()), _now)
+
+
+async def _with_authority(store: memory.MemoryStore) -> memory.MemoryStore:
+    key = admin_certificates.ADMIN_CA
+    await store.create(res.Resource(secret.GLOBAL_KIND, res.Meta("", key.name), _an_authority()))
+    return store
+
+
+def _an_authority() -> secret.Secret:
+    pair = authorities.new_admin_root(_now())
+    return secret.Secret(data=pair.cert_pem + pair.key_pem)
 
 
 @contextlib.asynccontextmanager
@@ -202,7 +211,7 @@ async def test_server_certificates_are_kept_until_the_address_or_the_ca_changes(
     issued = admin_certificates.AdminCertificates(store, _now)
     with pytest.raises(errors.Unavailable, match="envoy-admin-ca"):
         await issued.server(_proxy())
-    await issued.ensure_authority()
+    await _with_authority(store)
     first = await issued.server(_proxy())
     assert await issued.server(_proxy()) is first
     assert await admin_certificates.AdminCertificates(store, _now).server(_proxy()) == first
@@ -212,10 +221,7 @@ async def test_server_certificates_are_kept_until_the_address_or_the_ca_changes(
     assert await issued.server(_proxy()) == first
 
     held = await store.get(admin_certificates.ADMIN_CA)
-    await issued.ensure_authority()
-    assert await store.get(admin_certificates.ADMIN_CA) == held
-    pair = authorities.new_admin_root(_now())
-    await store.update(dataclasses.replace(held, spec=secret.Secret(data=pair.cert_pem + pair.key_pem)))
+    await store.update(dataclasses.replace(held, spec=_an_authority()))
     assert await issued.server(_proxy()) != first
     held = await store.get(admin_certificates.ADMIN_CA)
     await store.update(dataclasses.replace(held, spec=secret.Secret(data=b"nonsense")))

@@ -35,19 +35,6 @@ class AdminCertificates:
         self._clock = clock
         self._known: _Known | None = None
 
-    async def ensure_authority(self) -> None:
-        """Makes the CA where it is absent. Safe when several control planes do it at once."""
-        try:
-            await self._store.get(ADMIN_CA)
-        except errors.NotFound:
-            pair = authorities.new_admin_root(self._clock())
-            meta = res.Meta(mesh="", name=ADMIN_CA.name)
-            content = secret.Secret(data=pair.cert_pem + pair.key_pem)
-            try:
-                await self._store.create(res.Resource(secret.GLOBAL_KIND, meta, content))
-            except errors.AlreadyExists:
-                return  # another control plane was faster
-
     async def server(self, proxy: res.Resource[Any]) -> keys.KeyPair:
         """What the admin listener of a Dataplane or a ZoneEgress serves: its addresses as SANs. Equal bytes for equal addresses.
 
