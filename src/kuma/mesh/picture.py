@@ -126,10 +126,13 @@ class MeshView:
         return self.policies.get(kind) or self.others.get(kind, NO_RESOURCES)
 
     def speaks_tls(self, service: str) -> bool:
-        """Whether clients must use mutual TLS to a service: always, unless the mesh is permissive and it is not ready."""
+        """Whether clients must use mutual TLS to a service: always, unless the mesh is permissive and it is not ready.
+
+        An egress is always ready: it tells by the server name alone where to send a connection.
+        """
         if self.backend is None:
             return False
-        return not self.is_permissive or service in self.tls_ready
+        return not self.is_permissive or service in self.tls_ready or self.endpoints.of(service).is_external
 
     def speaks_tls_to(self, destination: targets.Destination) -> bool:
         """As `speaks_tls`, for a MeshService and its like."""

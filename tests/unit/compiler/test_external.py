@@ -173,6 +173,14 @@ def test_an_egress_stands_in_between_where_the_mesh_says_so() -> None:
     assert routes.addresses(snapshot, "ext") == ["10.0.0.9"]
 
 
+def test_an_egress_is_never_spoken_to_in_plaintext() -> None:
+    backends = [{"name": "ca-1", "type": "builtin", "mode": "PERMISSIVE"}]
+    mtls = {"enabledBackend": "ca-1", "backends": backends}
+    mesh = worlds.a_mesh(mtls=mtls, routing={"zoneEgress": True})
+    picture = worlds.world([mesh, outside(), egress(), worlds.a_dataplane("a-1", "api")]).meshes["m"]
+    assert {each: picture.speaks_tls(each) for each in ("ext", "api")} == {"ext": True, "api": False}
+
+
 def mesh_external(protocol: str) -> tuple[Any, ...]:
     match = {"type": "HostnameGenerator", "port": 443, "protocol": protocol}
     backend = {"port": routes.OUTBOUND, "backendRef": {"kind": "MeshExternalService", "name": "ext"}}
