@@ -8,7 +8,7 @@ import pytest
 
 from kuma.base import errors
 from kuma.resources import resource as res
-from kuma.resources.kinds import dataplane
+from kuma.resources.kinds import dataplane, zoneegress, zoneegressinsight
 from kuma.resources.kinds import dataplaneinsight as insights
 from kuma.services import metrics
 from kuma.services.proxies import cleanup
@@ -98,3 +98,18 @@ async def test_a_store_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPat
     running.cancel()
     looks = world.metrics.registry.get_sample_value("component_dp_gc_count", {"zone": "z"})
     assert looks
+
+
+async def test_zone_egresses_have_an_age_of_their_own() -> None:
+    world = World()
+    await world.add("dead", LONG_GONE)
+    for name, end in (("gone", LONG_GONE), ("away", JUST_GONE)):
+        owner = res.Resource(zoneegress.KIND, res.Meta("", name), zoneegress.ZoneEgress())
+        streams = (insights.DiscoverySubscription(id="1", disconnect_time=end),)
+        spec = zoneegressinsight.ZoneEgressInsight(subscriptions=streams)
+        await world.store.create(owner)
+        await world.store.create(res.Resource(zoneegressinsight.KIND, res.Meta("", name), spec), owner.key)
+    of_egresses = cleanup.Cleanup(world.store, lambda: NOW, AGE, kind=zoneegressinsight.KIND)
+    await of_egresses.look()
+    assert [each.meta.name for each in await world.store.list(zoneegress.KIND)] == ["away"]
+    assert await world.names() == {"dead"}

@@ -5,6 +5,7 @@ from typing import Any
 
 from kuma.resources import resource as res
 from kuma.resources.kinds import dataplaneinsight as insights
+from kuma.resources.kinds import zoneegressinsight
 from kuma.services.insights import survivors
 from kuma.store import memory, protocol
 
@@ -55,3 +56,11 @@ async def test_streams_that_ended_say_nothing() -> None:
     await world.show("p1", stream("one", 3, is_open=False))
     await world.survivors.look()
     assert await world.survivors.look() == set()
+
+
+async def test_streams_of_zone_egresses_count() -> None:
+    world = World()
+    spec = zoneegressinsight.ZoneEgressInsight(subscriptions=(stream("other", 1),))
+    await world.store.create(res.Resource(zoneegressinsight.KIND, res.Meta("", "way-out"), spec))
+    assert await world.survivors.look() == set()
+    assert await world.survivors.look() == {"other"}
