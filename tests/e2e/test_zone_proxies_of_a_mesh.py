@@ -1,11 +1,11 @@
-"""Proxies that are the egress of their mesh: real traffic leaves through them, and policies are about them."""
+"""Proxies that are the egress or the ingress of their mesh: real traffic goes through, and policies are about them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kit import meshes, network, outsiders, planes, sidecars, traffic
+from tests.kit import meshes, network, outsiders, pki, planes, sidecars, traffic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.xdist_group("zone_proxies")]
 
@@ -44,13 +44,12 @@ def workload(mesh: meshes.Mesh, name: str, **options: Any) -> sidecars.Sidecar:
     return made
 
 
-def egress(mesh: meshes.Mesh) -> sidecars.Sidecar:
-    """A proxy that is nothing but an egress."""
-    made = workload(mesh, "egress")
+def zone_proxy(mesh: meshes.Mesh, kind: str) -> tuple[sidecars.Sidecar, int]:
+    """A proxy that is nothing but a `ZoneEgress` or a `ZoneIngress`, and its port."""
+    made = workload(mesh, kind.lower())
     port = network.free_port(made.address)
-    listener = {"type": "ZoneEgress", "address": made.address, "port": port, "name": "out"}
-    made.dataplane["networking"]["listeners"] = [listener]
-    return made
+    made.dataplane["networking"]["listeners"] = [{"type": kind, "address": made.address, "port": port, "name": "gate"}]
+    return made, port
 
 
 def client(mesh: meshes.Mesh) -> sidecars.Sidecar:
@@ -76,15 +75,16 @@ def allow(mesh: meshes.Mesh, who: str) -> None:
 
 
 def test_what_is_outside_is_reached_by_those_who_may(mesh: meshes.Mesh) -> None:
-    with outsiders.server(None) as port:
-        outside(mesh, port)
+    with outsiders.server(None) as server:
+        outside(mesh, server)
         allow(mesh, "web")
-        made, web = egress(mesh).launch(), client(mesh).launch()
-        made.ready()
-        web.ready()
+        egress, port = zone_proxy(mesh, "ZoneEgress")
+        egress.launch()
+        web = client(mesh).start()
+        egress.ready()
         traffic.until_status(web.url(NAME), 200)
         assert traffic.get(web.url(NAME)).text == "localhost"
-        assert f"{made.address}:" in web.admin("/clusters")[1]
+        assert f"{egress.address}:{port}" in web.admin("/clusters")[1]
         allow(mesh, "job")
         traffic.until_status(web.url(NAME), 403)
 
@@ -93,7 +93,7 @@ def test_limits_of_a_server_name_are_kept_and_endpoints_move_under_traffic(mesh:
     before, after = mesh.echo("http", "before"), mesh.echo("http", "after")
     outside(mesh, before.port)
     allow(mesh, "web")
-    egress(mesh).launch()
+    zone_proxy(mesh, "ZoneEgress")[0].launch()
     web = client(mesh).start()
     traffic.until_status(web.url(NAME), 200)
     with traffic.flowing(web.url(NAME)) as requests:
@@ -105,3 +105,18 @@ def test_limits_of_a_server_name_are_kept_and_endpoints_move_under_traffic(mesh:
     with mesh.policy("MeshRateLimit", {"kind": "Dataplane"}, rules=[{"matches": [{"sni": sni}], "default": limit}]):
         traffic.until_status(web.url(NAME), 429)
     traffic.until_status(web.url(NAME), 200)
+
+
+def test_connections_from_other_zones_are_handed_on_to_who_is_asked_for(mesh: meshes.Mesh) -> None:
+    servers = [workload(mesh, name, inbounds={name: mesh.echo("http").inbound}) for name in ("one", "two")]
+    ingress, port = zone_proxy(mesh, "ZoneIngress")
+    for each in (*servers, ingress):
+        each.launch()
+    for each in servers:
+        each.ready()
+
+    def reaches(server: sidecars.Sidecar) -> bool:
+        sni = f"sni.msvc.{mesh.name}.default.{server.name}.{server.inbound_port[server.name]}"
+        return pki.serial_of((ingress.address, port), sni) == pki.serial_of(server.inbound(server.name))
+
+    network.until("both are reached", lambda: all(reaches(each) for each in servers))
