@@ -22,13 +22,14 @@ INGRESS_ORIGIN = "ingress"
 
 
 def add_listeners(plan: nodes.ProxyPlan, picture: view.MeshView, said: matched.Matched, held: credentials.Held) -> None:
-    """Adds what the listeners of a proxy ask for to its plan, edited by all policies but those about whole proxies."""
+    """Adds what the listeners of a proxy ask for to its plan, edited by all policies but those about whole proxies.
+
+    One that is not ready is there as well, for those who still hold connections; nobody is sent to it.
+    """
     networking = plan.proxy.spec.networking
     if networking is None or not networking.listeners or not picture.is_exclusive:
         return
     for each in networking.listeners:
-        if each.state is not dataplane.ListenerState.READY:
-            continue
         if each.type is dataplane.ListenerType.ZONE_INGRESS:
             _add_ingress(plan, picture, each)
         elif each.type is dataplane.ListenerType.ZONE_EGRESS and held.of_identity is not None:

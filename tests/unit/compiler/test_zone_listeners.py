@@ -128,7 +128,6 @@ def test_an_egress_ends_the_tls_of_its_mesh() -> None:
         [OUT, EGRESS],
         [worlds.a_mesh(), IDENTITY, OUT, EGRESS],
         [IDENTITY, EGRESS],
-        [IDENTITY, OUT, zone_proxy("ZoneEgress", state="NotReady")],
         [IDENTITY, OUT, INGRESS],
     ],
 )
@@ -136,6 +135,12 @@ def test_an_egress_needs_an_identity_something_outside_and_no_older_destinations
     found = snapshot(*resources)
     assert not reading.read(found, xds.LISTENER)
     assert CLUSTER not in reading.read(found, xds.CLUSTER)
+
+
+def test_a_listener_that_is_not_ready_is_there_and_nobody_is_sent_to_it() -> None:
+    resources = [IDENTITY, OUT, zone_proxy("ZoneEgress", state="NotReady")]
+    assert chain_of(snapshot(*resources))
+    assert world(*resources).meshes["m"].ways_out == ()
 
 
 def test_an_ingress_hands_on_what_proxies_of_its_zone_answer_for() -> None:
