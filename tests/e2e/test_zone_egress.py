@@ -235,3 +235,24 @@ def test_a_zone_egress_needs_a_token_of_its_zone_and_scope(plane: planes.Plane) 
             pretender.launch()
             network.until("it is refused", lambda: "authentication failed" in pretender.output)
             assert plane.call("GET", "/zoneegresses/pretender").status == 404
+
+
+def test_it_goes_on_while_the_control_plane_is_away(tmp_path: Path) -> None:
+    own = planes.Plane(tmp_path, STORE_TYPE="sqlite")
+    with contextlib.ExitStack() as stack:
+        stack.callback(own.end)
+        egress = stack.enter_context(contextlib.closing(egresses.Egress(own.start(), "way-out"))).start()
+        mesh = stack.enter_context(meshes.mesh(own))
+        mesh.write(mtls=meshes.mtls())
+        before, after = mesh.echo("http", "before"), mesh.echo("http", "after")
+        outside(mesh, before.port)
+        web = client(mesh)
+        traffic.until_status(web.url(NAME), 200)
+        with traffic.flowing(web.url(NAME)) as requests:
+            own.kill()
+            requests.until_more()
+            own.start()
+            network.until("the egress is back", egress.is_online)
+            outside(mesh, after.port)
+            network.until("it follows again", lambda: traffic.get(web.url(NAME)).document["app"] == "after")
+            requests.until_more()
