@@ -1,6 +1,7 @@
 """A control plane in memory for tests of what happens when proxies connect: real store, real use cases, no sockets."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +56,9 @@ class Feed:
 
     def told(self, document: str) -> bytes | None:
         return self.documents.get(document)
+
+    def tell_failures(self, told: Callable[[str], None]) -> None:
+        self.failed = told
 
     def detach(self) -> None:
         self.is_attached = False

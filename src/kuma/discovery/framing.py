@@ -40,13 +40,13 @@ class Frames:
         if known is not None and known[1]:
             return known[1]
         pieces = pieces_of(common, delta=delta)
-        if len(pieces) < 2:
+        joined_bytes, seen = self._limits
+        if len(pieces) < 2 or sum(map(len, pieces)) > joined_bytes:
             return pieces
         joined = (b"".join(pieces),) if known is not None else ()
         self._known.pop(key, None)
         self._known[key] = (common, joined)
         self._size += sum(map(len, joined))
-        joined_bytes, seen = self._limits
         while self._size > joined_bytes or len(self._known) > seen:
             _, dropped = self._known.pop(next(iter(self._known)))  # the oldest
             self._size -= sum(map(len, dropped))

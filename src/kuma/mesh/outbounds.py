@@ -15,7 +15,7 @@ from kuma.resources.kinds import dataplane, mesh
 
 LOOPBACK = "127.0.0.1"
 LARGEST_TABLE = 20_000
-"""Proxies whose own lists are kept."""
+"""Proxies whose own lists are kept, and outbounds in them."""
 
 Outbounds = tuple[vips.Listed, ...]
 
@@ -65,7 +65,17 @@ def reach_of(proxy: "res.Resource[dataplane.Dataplane]") -> Reach:
 class VirtualOutbounds:
     """Every virtual outbound of a mesh, and what is left of them for each reach that was asked for so far."""
 
-    __slots__ = ("_equal", "_index", "_made", "_mode", "_of_destinations", "_of_services", "_reached", "_written")
+    __slots__ = (
+        "_equal",
+        "_index",
+        "_made",
+        "_mode",
+        "_narrowed",
+        "_of_destinations",
+        "_of_services",
+        "_reached",
+        "_written",
+    )
 
     def __init__(
         self,
@@ -79,6 +89,7 @@ class VirtualOutbounds:
         self._index = index or destinations.DestinationIndex()
         self._mode = mode
         self._reached: dict[Reach, tuple[Outbounds, frozenset[tuple[str, int]]]] = {}
+        self._narrowed: dict[Hashable, Outbounds] = {}
         self._written: dict[str, tuple[res.Resource[dataplane.Dataplane], Outbounds]] = {}
         self._made: dict[Hashable, vips.Listed] = {}
         self._equal: dict[tuple[int, ...], Outbounds] = {}
@@ -87,7 +98,7 @@ class VirtualOutbounds:
         """What a Dataplane lists itself; a reference to nothing gives none, of two on one address and port the first."""
         held = self._written.get(proxy.meta.name)
         if held is None or held[0] is not proxy:
-            if len(self._written) >= LARGEST_TABLE:
+            if max(len(self._written), len(self._made)) >= LARGEST_TABLE:
                 self._written, self._made, self._equal = {}, {}, {}  # most of them are gone
             held = self._written[proxy.meta.name] = proxy, self._listed(proxy)
         return held[1]
@@ -127,9 +138,14 @@ class VirtualOutbounds:
             found = self._reached[reach] = reached, frozenset((each.address, each.port) for each in reached)
         outbounds, places = found
         listening = {(each.address or networking.address, each.port) for each in networking.inbound}
-        if places.isdisjoint(listening):
+        taken = places & listening
+        if not taken:
             return outbounds
-        return tuple(each for each in outbounds if (each.address, each.port) not in listening)
+        known = self._narrowed.get((reach, taken))
+        if known is None:
+            known = tuple(each for each in outbounds if (each.address, each.port) not in taken)
+            self._narrowed[reach, taken] = known
+        return known
 
     def _within(self, reach: Reach) -> Outbounds:
         by_service = (each for each in self._of_services if not reach.services or each.service in reach.services)

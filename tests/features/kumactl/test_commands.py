@@ -438,6 +438,23 @@ def test_inspect_dataplanes_tells_their_state(stub: rest_stub.Stub, call: Call) 
     assert lines[2] == ["default", "b", tags, "Offline", "never", "never", "0", "0", "never", "-", "0", "-", "-", note]
 
 
+@pytest.mark.parametrize(("disconnected", "expected"), [(None, "too much;first"), ("2026-01-31T12:00:00Z", "")])
+def test_inspect_dataplanes_tells_why_a_configuration_is_not_the_newest(stub, call, disconnected, expected) -> None:
+    refused = {"lastError": {"message": "first\nsecond line", "resource": "api"}}
+    status = {
+        "lastUpdateTime": "2026-01-30T12:00:00Z",
+        "total": {"lastError": {"message": "too much"}},
+        "cds": refused,
+        "lds": refused,
+    }
+    subscription = {"id": "1", "connectTime": "2026-01-30T12:00:00Z", "disconnectTime": disconnected, "status": status}
+    item = {"mesh": "default", "name": "a", "dataplane": {"networking": {"address": "1.1.1.1"}}}
+    found = {**item, "dataplaneInsight": {"subscriptions": [subscription]}}
+    stub.canned["/meshes/default/dataplanes/_overview"] = (200, {"total": 1, "items": [found], "next": None})
+    notes = call("inspect", "dataplanes").out.splitlines()[1].split("   ")[-1].strip()
+    assert notes == expected
+
+
 def test_inspect_dataplane_tells_the_policies_of_each_part(stub: rest_stub.Stub, call: Call) -> None:
     items = [
         {

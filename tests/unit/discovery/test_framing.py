@@ -36,6 +36,14 @@ def test_what_is_joined_stays_within_its_memory():
     assert len(frames.of(sets[2], delta=False)) == 1, "the newest stays"
 
 
+def test_what_is_larger_than_all_of_the_memory_drives_nothing_out():
+    frames = framing.Frames(joined_bytes=500)
+    small, large = several("a", "b", size=50), several("c", "d", size=400)
+    for common in (small, small, large, large):
+        frames.of(common, delta=False)
+    assert len(frames.of(small, delta=False)) == 1
+
+
 def test_streams_that_send_what_nobody_else_sends_join_nothing():
     frames = framing.Frames(seen=3)
     for number in range(10):

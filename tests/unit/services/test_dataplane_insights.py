@@ -125,6 +125,16 @@ async def test_an_error_about_secrets_stands_in_the_total(cp):
     assert (await cp.insight("web-1")).subscriptions[0].status.total.last_error == ERROR
 
 
+async def test_a_proxy_whose_configuration_cannot_be_made_says_so_at_once(cp):
+    await connected(cp)
+    tell = cp.publisher.feeds[0].failed
+    tell("no certificate for web-1")
+    found = (await cp.insight("web-1")).subscriptions[0].status.total.last_error
+    assert found == kind.LastError("the proxy keeps an older configuration: no certificate for web-1")
+    tell("")
+    assert (await cp.insight("web-1")).subscriptions[0].status.total.last_error is None
+
+
 async def test_a_rejection_names_resource_and_author(cp):
     session = await connected(cp)
     feed = cp.publisher.feeds[0]

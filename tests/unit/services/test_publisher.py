@@ -344,6 +344,43 @@ async def test_a_policy_that_cannot_be_matched_for_one_proxy_stops_no_other(worl
         assert not odd.changed.is_set()
 
 
+async def test_who_asks_hears_why_a_proxy_keeps_what_it_has_and_when_it_no_longer_does(world, monkeypatch):
+    monkeypatch.setattr(publisher, "RETRY_SECONDS", 0.01)
+    await world.put_mesh(mtls=True)
+    await world.put_proxy("web")
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        feed.tell_failures(heard.put_nowait)
+        assert heard.get_nowait() == ""
+        world.compiler.unmatched = "web"
+        await world.put_proxy("web", address="10.2.2.2")
+        assert await asyncio.wait_for(heard.get(), 5) == "cannot be matched"
+        world.compiler.unmatched = ""
+        assert await asyncio.wait_for(heard.get(), 5) == ""
+
+
+async def test_what_goes_wrong_beside_single_proxies_ends_nothing(world, monkeypatch):
+    monkeypatch.setattr(publisher, "RETRY_SECONDS", 0.01)
+    await world.put_proxy("api")
+    await world.put_proxy("web", "api")
+    async with world.running():
+        feed = world.attach("web")
+        await next_snapshot(feed)
+        broken = [True]
+        reached = world.publisher._is_reached
+
+        def is_reached(*asked: Any) -> bool:
+            if broken.pop() if broken else False:
+                raise RuntimeError("a bug")
+            return reached(*asked)
+
+        monkeypatch.setattr(world.publisher, "_is_reached", is_reached)
+        await world.put_proxy("api", address="10.9.9.9")
+        assert b"10.9.9.9" in endpoints(await next_snapshot(feed), "api")
+
+
 def timeout(member: str, seconds: int) -> dict[str, Any]:
     entry = {"targetRef": {"kind": "Mesh"}, "default": {"connectionTimeout": f"{seconds}s"}}
     return {"type": "MeshTimeout", "mesh": "default", "name": "t", "spec": {member: [entry]}}

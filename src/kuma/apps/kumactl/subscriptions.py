@@ -1,12 +1,15 @@
 """What an insight's subscriptions say about a proxy or a zone: connected or not, since when, updates, versions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from kuma.apps.kumactl import tables
 
 Tree = Mapping[str, Any]
+
+LONGEST = 160
+"""Characters of a reason in a table; the insight has all of them."""
 
 
 class Connections:
@@ -44,10 +47,25 @@ class Connections:
         known = (self.last.get("version") or {}).get("dependencies") or {}
         return ", ".join(f"{name}: {version}" for name, version in sorted(known.items())) or "-"
 
+    def troubles(self) -> Iterator[str]:
+        """Why a connected peer does not have the configuration that it should have: each reason once, cut to a line."""
+        if self.is_online:
+            reasons = [((each or {}).get("lastError") or {}).get("message") for each in self._parts()]
+            yield from dict.fromkeys(_line(each) for each in reasons if each)
+
+    def _parts(self) -> Iterator[Tree]:
+        """What the status says of each type, and of all together."""
+        return (each for each in self._status.values() if isinstance(each, Mapping))
+
     @property
     def _status(self) -> Tree:
         found: Tree = self.last.get("status") or {}
         return found
+
+
+def _line(text: str) -> str:
+    first = text.strip().splitlines()[0]
+    return first if len(first) <= LONGEST else first[: LONGEST - 3] + "..."
 
 
 def word(is_online: bool) -> str:

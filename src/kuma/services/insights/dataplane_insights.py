@@ -80,6 +80,7 @@ class Connection:
         self._connected = owner.clock()
         self._updated: datetime | None = None
         self._tallies: dict[str, _Tally] = {}
+        self._behind: insights.LastError | None = None
 
     def sent(self, type_url: str) -> None:
         """A response of the type went out."""
@@ -100,6 +101,13 @@ class Connection:
         fresh, tally.error = tally.error != error, error
         self._owner.touch(self, at_once=fresh)
 
+    def fell_behind(self, why: str) -> None:
+        """The newest configuration could not be made for the proxy, or, with nothing for `why`, it was again."""
+        behind = insights.LastError(f"the proxy keeps an older configuration: {why}") if why else None
+        if behind != self._behind:
+            self._behind = behind
+            self._owner.touch(self, at_once=True)
+
     def close(self) -> None:
         """The stream is gone. Further calls do nothing."""
         if self.disconnected is None:
@@ -113,13 +121,13 @@ class Connection:
     def as_subscription(self) -> insights.DiscoverySubscription:
         """The stream as the insight shows it."""
         stats = dict.fromkeys(_FIELDS.values(), insights.DiscoveryServiceStats())
-        elsewhere = None
+        elsewhere = self._behind
         for type_url, tally in self._tallies.items():
             name = _FIELDS.get(type_url)
             if name is not None:
                 stats[name] = _stats([tally], tally.error)
             else:
-                elsewhere = elsewhere or tally.error  # secrets have no field of their own: the total says it
+                elsewhere = elsewhere or tally.error  # what has no field of its own, the total says
         return insights.DiscoverySubscription(
             id=self.id,
             control_plane_instance_id=self._owner.instance_id,

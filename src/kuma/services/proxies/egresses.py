@@ -146,6 +146,7 @@ class Egresses:
         """Says so, and tries again later."""
         self._metrics.generation_failed()
         _LOG.error(what, proxy=feed.key.name, error=str(failure), **where)
+        feed.failed(str(failure))
 
         def retry() -> None:
             del self._retries[feed]
@@ -156,6 +157,7 @@ class Egresses:
 
     def _give_up(self, feed: Feed) -> None:
         """No further try is needed."""
+        feed.failed("")
         timer = self._retries.pop(feed, None)
         if timer is not None:
             timer.cancel()

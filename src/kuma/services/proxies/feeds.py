@@ -36,6 +36,20 @@ class Outlet(Generic[Subject]):
         self.subject: Subject | None = None
         self.own: compile.Own | None = None
         self.problems: tuple[str, ...] = ()
+        self._failure = ""
+        self._on_failure: Callable[[str], None] | None = None
+
+    def tell_failures(self, told: Callable[[str], None]) -> None:
+        """Has `told` called with why the proxy keeps an older configuration, and with nothing once it has the newest."""
+        self._on_failure = told
+        told(self._failure)
+
+    def failed(self, why: str) -> None:
+        """The newest configuration could not be made; nothing for `why`: it was."""
+        if why != self._failure:
+            self._failure = why
+            if self._on_failure is not None:
+                self._on_failure(why)
 
     def origins(self, type_url: str, name: str) -> tuple[res.ResourceRef, ...]:
         """The resources that shaped one Envoy resource, the one it stands for first."""

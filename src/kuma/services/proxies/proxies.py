@@ -64,6 +64,10 @@ class Feed(Protocol):
         """What the proxy's agent is told in a document; None where there is none of that name."""
         ...
 
+    def tell_failures(self, told: Callable[[str], None]) -> None:
+        """Has `told` called with why the proxy keeps an older configuration, and with nothing once it has the newest."""
+        ...
+
     def detach(self) -> None:
         """The stream is gone."""
         ...
@@ -195,6 +199,7 @@ class Proxies:
         feed = self._publisher.attach(key, metadata | lacking)
         shown = metadata if definition else {k: v for k, v in metadata.items() if k != nodes.RESOURCE}
         connection = self._insights.open(key, shown, lambda: feed.identity, lambda: feed.told(collectors.DOCUMENT))
+        feed.tell_failures(connection.fell_behind)
         session = Session(self, key, feed, connection, kri=res.ref_to(resource).kri, definition=definition)
         self._sessions.setdefault(key, []).append(session)
         return session

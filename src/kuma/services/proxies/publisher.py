@@ -31,6 +31,9 @@ GATHER_SECONDS = 0.003
 FEEDS_PER_TURN = 25
 """Proxies published before other tasks get their turn."""
 
+MATCHES_PER_TURN = 100
+"""Proxies of which is asked what policies say now, before other tasks get their turn."""
+
 SHAPES_PER_TURN = 10
 """Shapes built before other tasks get their turn: about a millisecond each where a proxy has a hundred outbounds."""
 
@@ -155,9 +158,22 @@ class Publisher:
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             edits, self._edits = self._edits, []
-            with self._metrics.generation():
-                await self._take(edits)
+            try:
+                with self._metrics.generation():
+                    await self._take(edits)
+            except Exception:
+                _LOG.exception("a change could not be taken in whole, all proxies are looked at again")
+                self._metrics.generation_failed()
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._start_over)
             self.ready.set()
+
+    def _start_over(self) -> None:
+        """Compiles every proxy and shape again."""
+        for group in self._groups.values():
+            group.is_behind = True
+        for mesh in {key.mesh for key in self._feeds}:
+            self.refresh_mesh(mesh)
+        self._wake.set()
 
     async def _take(self, edits: Iterable[view.Edit]) -> None:
         before = self._world
@@ -170,7 +186,7 @@ class Publisher:
             self._compiler.forget_all_but(self._world.meshes)
         for key in touched.proxies:
             self.refresh_key(key)
-        self._refresh_addressed(touched)
+        await self._refresh_addressed(touched)
         self._egresses.take(before, self._world, touched)
         await self._egresses.publish(self._world)  # first, so that what proxies are sent to is there
         stale, self._stale = self._stale, {}
@@ -191,14 +207,16 @@ class Publisher:
                 for feed in group.feeds:
                     feed.hand_out()
 
-    def _refresh_addressed(self, touched: view.Touched) -> None:
+    async def _refresh_addressed(self, touched: view.Touched) -> None:
         """Tells those proxies to which changed policies say something else; the others need nothing."""
         kinds: dict[str, set[str]] = {}
         for mesh, before, after in touched.policies:
             if mesh not in touched.meshes:
                 kinds.setdefault(mesh, set()).update(each.kind.name for each in (before, after) if each is not None)
-        for key in [each for each in self._feeds if each.mesh in kinds]:
-            for feed in self._feeds[key]:
+        for done, key in enumerate([each for each in self._feeds if each.mesh in kinds], start=1):
+            if done % MATCHES_PER_TURN == 0:
+                await asyncio.sleep(0)
+            for feed in self._feeds.get(key, ()):
                 if feed not in self._stale:
                     # one that failed is compiled whole: what it has is older than what was said of it last
                     said = None if feed in self._failed else self._told(feed, kinds[key.mesh])
@@ -313,6 +331,7 @@ class Publisher:
             feed.subject, feed.said, feed.basis = subject, said, basis
             group = self._join(feed, compile.shape_key(picture, subject, said))
             self._give_up(feed)
+            feed.failed("")
             if group.shape is None or group.is_behind or not basis.is_same(group.basis):
                 self._reshape(group)
                 return group
@@ -321,6 +340,7 @@ class Publisher:
             _LOG.error(
                 "proxy keeps its last configuration", proxy=feed.key.name, mesh=feed.key.mesh, error=str(failure)
             )
+            feed.failed(str(failure))
             self._retry_later(feed, lambda: self.refresh(feed))
         return None
 

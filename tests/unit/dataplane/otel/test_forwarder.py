@@ -91,6 +91,14 @@ async def test_another_way_is_taken_for_what_waits() -> None:
         assert await collector.bodies(1) == ["moved"]
 
 
+async def test_one_request_may_be_larger_than_what_may_wait(said: pytest.LogCaptureFixture) -> None:
+    async with collecting() as collector, forwarding_to(collector.port) as forwarder:
+        large = "x" * (forwarding.BACKLOG + 1)
+        assert forwarder.put(log_request(large), 1)
+        assert not forwarder.put(log_request("more"), 1)
+        assert await collector.bodies(1) == [large]
+
+
 async def test_what_waits_is_bounded_and_the_rest_counted(said: pytest.LogCaptureFixture) -> None:
     async with collecting(opened=False) as collector, forwarding_to(collector.port) as forwarder:
         request = log_request("x" * 1000)

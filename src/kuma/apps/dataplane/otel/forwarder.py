@@ -53,7 +53,7 @@ class Forwarder:
 
     def put(self, request: bytes, records: int) -> bool:
         """Takes a request of OTLP to send; False where too much waits already, then it is dropped."""
-        if self._size + len(request) > BACKLOG:
+        if self._waiting and self._size + len(request) > BACKLOG:  # one by itself may be as large as the socket takes
             self._drop(records, "too many wait")
             return False
         self._waiting.append(_Waiting(request, records))

@@ -114,7 +114,7 @@ def dataplane_row(item: Tree, now: datetime) -> Sequence[str]:
         seen.version("kumaDp"),
         seen.version("envoy"),
         seen.dependencies(),
-        ";".join(waiting),
+        ";".join([*waiting, *seen.troubles()]),
     )
 
 
