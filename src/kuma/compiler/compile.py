@@ -89,6 +89,21 @@ class MissingIdentity(Exception):
     """The proxy has to prove who it is and has no certificate yet; nothing may be sent in its place."""
 
 
+class _Same:
+    """One object, not its likes: proxies that list the same outbounds share the list, and comparing it would be long."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: object) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.it is other.it
+
+    def __hash__(self) -> int:
+        return id(self.it)
+
+
 def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.Matched) -> Hashable:
     """Equal for proxies that share a shape, whatever the mesh looks like at the moment."""
     return (
@@ -97,7 +112,7 @@ def shape_key(picture: view.MeshView, subject: proxy.ProxyFacts, said: matched.M
         subject.has(proxy.BIND_OUTBOUNDS),
         _is_ipv6(subject),
         subject.knows_kafka,
-        outbounds.listed(picture, subject),
+        _Same(outbounds.listed(picture, subject)),
         said.shared_key,
         credentials.held(picture, subject, unified=inbounds.is_unified(picture, subject)),
     )
