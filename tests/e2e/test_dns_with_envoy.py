@@ -67,7 +67,7 @@ async def is_ready(admin: Path) -> bool:
 
 @pytest.mark.parametrize("unified", [False, True])
 async def test_records_reach_the_agent(tmp_path: Path, unified: bool) -> None:
-    bodies = {dynamic_config.DNS: document("240.0.0.1", "240.0.0.2"), dynamic_config.METRICS: b"x" * 100_000}
+    bodies = {dynamic_config.DNS: document("240.0.0.1", "240.0.0.2"), "meshmetric": b"x" * 100_000}
     async with (
         envoy(tmp_path, dynamic_config.listener(bodies, str(tmp_path), unified=unified)),
         name_servers.serving() as (server, address),
