@@ -120,6 +120,7 @@ def test_a_calm_terminal_and_a_quick_return(tmp_path: Path) -> None:
                 "Envoy started",
                 joined,
                 "Envoy lost the control plane",
+                "leaving",
             ]
             assert "ready=http://127.0.0.1:" in lines[0]
     finally:
