@@ -129,7 +129,7 @@ def test_a_proxy_that_starts_without_a_control_plane_waits_for_it(plane: planes.
         server.token = plane.token(mesh.name)
         plane.kill()
         server.launch()
-        network.until("the agent asks in vain", lambda: "does not answer" in server.output)
+        network.until("the agent asks in vain", lambda: "nothing from the control plane yet" in server.output)
         plane.start()
         server.ready()
         traffic.until_status(server.inbound("echo"), 200)
