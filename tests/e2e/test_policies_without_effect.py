@@ -1,5 +1,6 @@
 """What the command line tells of policies that can do nothing, judged by what the Envoy of a proxy has."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,21 @@ def test_patches_and_confs_that_find_nothing(mesh: meshes.Mesh, tmp_path: Path) 
     network.until("the insight has forgotten them", lambda: not shown())
 
 
-def test_an_export_can_be_applied_to_a_fresh_control_plane(mesh: meshes.Mesh, tmp_path: Path) -> None:
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[meshes.Mesh]:
+    """The only mesh of a control plane: a Mesh and the Secrets of a CA that was provided cannot come in one order."""
+    (tmp_path / "source").mkdir()
+    source = planes.Plane(tmp_path / "source")
+    try:
+        source.start()
+        with meshes.mesh(source) as found:
+            yield found
+    finally:
+        source.end()
+
+
+def test_an_export_can_be_applied_to_a_fresh_control_plane(alone: meshes.Mesh, tmp_path: Path) -> None:
+    mesh = alone
     mesh.write(mtls=meshes.mtls())
     mesh.permit()
     mesh.sidecar("web", inbounds={"web": (1, "http")}).launch().ready()
